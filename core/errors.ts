@@ -1,0 +1,125 @@
+/**
+ * Every way a step can fail, and what is done about it. A new code that the table does not handle does not compile.
+ */
+export const FAILURE_CODES = [
+  'InvalidInput',
+  'ModelOutputInvalid',
+  'OutOfMemory',
+  'HostCrashed',
+  'StorageUnavailable',
+  'ProviderThrottled',
+  'DeviceLost',
+  'Unexpected',
+] as const;
+export type FailureCode = (typeof FAILURE_CODES)[number];
+
+const MARK = Symbol.for('refineloop.error');
+
+/** Base of all errors that the product throws on purpose. `code` is stable; messages may change. */
+export class RefineError extends Error {
+  readonly [MARK] = true;
+  constructor(
+    readonly code: FailureCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+    this.name = code;
+  }
+  /** True also for errors of another copy of this package. */
+  static is(error: unknown): error is RefineError {
+    return typeof error === 'object' && error !== null && MARK in error;
+  }
+}
+
+/** Thrown when what a person gave (recipe, dataset row, model folder, argument) cannot be used. Never retried. */
+export class InvalidInput extends RefineError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('InvalidInput', message, options);
+  }
+}
+
+/** Thrown when a model answers, but with something that is no result: NaN, nothing, a blocked picture. */
+export class ModelOutputInvalid extends RefineError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('ModelOutputInvalid', message, options);
+  }
+}
+
+/** Thrown when the device or the process has not enough memory for a request. */
+export class OutOfMemory extends RefineError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('OutOfMemory', message, options);
+  }
+}
+
+/** Thrown when the inference host's process ended, or was killed by the watchdog, while a request was in it. */
+export class HostCrashed extends RefineError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('HostCrashed', message, options);
+  }
+}
+
+/** Thrown when the artifact store cannot be read or written: unreachable, read-only, full. */
+export class StorageUnavailable extends RefineError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('StorageUnavailable', message, options);
+  }
+}
+
+/** Thrown when a remote model asks to be called later. */
+export class ProviderThrottled extends RefineError {
+  constructor(
+    message: string,
+    readonly retryAfterSeconds?: number,
+  ) {
+    super('ProviderThrottled', message);
+  }
+}
+
+/** Thrown when the device that a step was pinned to is gone. */
+export class DeviceLost extends RefineError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('DeviceLost', message, options);
+  }
+}
+
+export interface FailurePolicy {
+  /** Attempts in all before the step fails for good. */
+  maxAttempts: number;
+  /** Pause before the second attempt; doubled each time up to a minute. */
+  firstDelayMs: number;
+  /** True: the workflow may ask for another draw instead. */
+  redraw: boolean;
+}
+
+/** The one table from failure to policy. */
+export function failurePolicy(code: FailureCode): FailurePolicy {
+  switch (code) {
+    case 'InvalidInput':
+      return { maxAttempts: 1, firstDelayMs: 0, redraw: false };
+    case 'ModelOutputInvalid':
+      return { maxAttempts: 1, firstDelayMs: 0, redraw: true };
+    case 'OutOfMemory':
+      return { maxAttempts: 2, firstDelayMs: 5_000, redraw: false };
+    case 'HostCrashed':
+      return { maxAttempts: 3, firstDelayMs: 1_000, redraw: false };
+    case 'StorageUnavailable':
+      return { maxAttempts: 5, firstDelayMs: 1_000, redraw: false };
+    case 'ProviderThrottled':
+      return { maxAttempts: 10, firstDelayMs: 5_000, redraw: false };
+    case 'DeviceLost':
+      return { maxAttempts: 3, firstDelayMs: 1_000, redraw: false };
+    case 'Unexpected':
+      return { maxAttempts: 3, firstDelayMs: 1_000, redraw: false };
+    default: {
+      const unhandled: never = code;
+      throw new Error(`no failure policy for ${String(unhandled)}`);
+    }
+  }
+}
+
+/** The code of any thrown value; what was not thrown on purpose is `Unexpected`. */
+export function failureCode(error: unknown): FailureCode {
+  return RefineError.is(error) ? error.code : 'Unexpected';
+}

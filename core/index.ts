@@ -1,0 +1,13 @@
+/** The pure part: types, ids, errors, keys, seeds, policy. Imports no Node built-in and nothing of the other folders. */
+export * from './types.js';
+export * from './recipe.js';
+export * from './errors.js';
+export * from './ids.js';
+export * from './content-hash.js';
+export * from './step-key.js';
+export * from './seeds.js';
+export * from './item-plan.js';
+export * from './refine-loop.js';
+export * from './policy/refine.js';
+export * from './policy/stop.js';
+export * from './policy/budget.js';

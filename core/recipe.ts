@@ -1,0 +1,115 @@
+import type { Digest, ModelIdentity, StepRuntime } from './types.js';
+
+/** A recipe after reading: every default filled in, names in camelCase, paths as the person wrote them. */
+export interface Recipe {
+  name: string;
+  dataset: DatasetRecipe;
+  seed: number;
+  generator: GeneratorRecipe;
+  rounds: number;
+  arms: ArmRecipe[];
+  scores: ScoresRecipe;
+  stop: StopRecipe;
+  gate: { score: number | null };
+  batching: 'exact' | 'fast';
+  budget: BudgetRecipe;
+}
+
+export interface DatasetRecipe {
+  uri: string;
+  split: string | null;
+  sample: { n: number; seed: number } | null;
+  limit: number | null;
+  columns: { id: string; caption: string; image: string; feedback: string };
+}
+
+export interface GeneratorRecipe {
+  /** Folder in diffusers' ONNX layout. */
+  model: string;
+  /** `null`: the model's own scheduler_config.json. */
+  scheduler: SchedulerName | null;
+  numInferenceSteps: number;
+  guidanceScale: number;
+  negativePrompt: string;
+  /** Pixels; `null`: the model's own size. */
+  height: number | null;
+  width: number | null;
+  provider: string;
+}
+
+export const SCHEDULERS = ['ddim', 'dpmsolver++'] as const;
+export type SchedulerName = (typeof SCHEDULERS)[number];
+
+export const REFINERS = ['append', 'prepend', 'replace'] as const;
+export type RefinerName = (typeof REFINERS)[number];
+
+export type FeedbackRecipe =
+  | { source: 'dataset'; column: string | null }
+  /** Another item's feedback of the arm `from`: the placebo. */
+  | { source: 'shuffled'; from: string };
+
+export interface ArmRecipe {
+  name: string;
+  /** True: the feedback was written by someone who saw the true image. */
+  oracle: boolean;
+  /** `null`: the control arm. */
+  feedback: FeedbackRecipe | null;
+  refine: RefinerName;
+  /** `keep`: round 0's seed in every round; `new`: a fresh draw each round. */
+  seeds: 'keep' | 'new';
+}
+
+export interface ScoreRecipe {
+  metric: string;
+  /** Model folder; `null` for metrics that need none. */
+  model: string | null;
+}
+
+export interface ScoresRecipe {
+  select: ScoreRecipe;
+  primary: ScoreRecipe;
+  report: ScoreRecipe[];
+}
+
+export interface StopRecipe {
+  target: number | null;
+  patience: number | null;
+  minGain: number;
+}
+
+export interface BudgetRecipe {
+  images: number | null;
+  seconds: number | null;
+  usd: number | null;
+}
+
+/** A model that a run uses, as found on disk when the run was started. */
+export interface ModelEntry {
+  /** Absolute folder on the machine that started the run; workers may map it. */
+  path: string;
+  digest: Digest;
+  /** Artifact digests of the dataset items it was trained on, as its pack says. */
+  trainedOn: Digest[];
+}
+
+/** `runs/<run>/manifest.json`: what the run is, fixed before its first step. */
+export interface RunManifest {
+  formatVersion: 1;
+  runId: string;
+  recipe: Recipe;
+  /** SHA-256 of the canonical recipe with the models' digests: another one under the same run id is refused. */
+  recipeDigest: Digest;
+  /** Absolute dataset URI. */
+  datasetUri: string;
+  /** By the path as it stands in the recipe. */
+  models: Record<string, ModelEntry>;
+  runtime: StepRuntime;
+  software: { name: string; version: string };
+  createdAt: string;
+}
+
+export function modelIdentity(manifest: RunManifest, model: string): ModelIdentity {
+  const entry = manifest.models[model];
+  if (!entry) throw new Error(`model ${model} is not in the run's manifest`);
+  return entry.digest;
+}

@@ -1,0 +1,174 @@
+"""Writes the golden numbers that the TypeScript side is tested against, from the reference implementations.
+
+Each section is one JSON file in `goldens/`: rng (torch), tokenizer (transformers), schedulers (diffusers), pipeline
+(diffusers), encoders (onnxruntime) and metrics (scikit-image). Floats are float32 in their shortest exact decimal form.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+HERE = Path(__file__).parent
+PACK = HERE.parent / "packs" / "creatures"
+DATASET = HERE.parent.parent / "examples" / "datasets" / "creatures"
+
+RNG_SEEDS = [0, 1, 42, 4294967295]
+# Below 16 elements torch fills one by one in double precision; from 16 on it fills in blocks of 16 with a rule of its own for the rest.
+RNG_SIZES = [5, 15, 16, 17, 31]
+
+# Stable Diffusion's noise schedule, as in the pack's scheduler_config.json.
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
+
+HARD_TEXTS = [
+    "",
+    " ",
+    "A green creature.",
+    "A purple round monster with three eyes, long ears and butterfly wings on a blue background.",
+    "AN ORANGE ANIMAL WITH A ZIGZAG TAIL",
+    "  leading,   double  and trailing spaces  ",
+    "tabs\tand\nnew\r\nlines",
+    "it's the creature's tail, isn't it? they'll say we've won; i'd agree, i'm sure you're right",
+    "numbers 1234567890 and 3.14159, 1st 2nd",
+    "punctuation!!! (really?) [yes] {no} <maybe> ...--- #$%^&*_+=|\\/~`",
+    "caf\u00e9 na\u00efve \u00fcber \u00c5ngstr\u00f6m \u0153uvre",
+    "decomposed cafe\u0301 and u\u0308ber",
+    "\u00c9COLE stra\u00dfe \u0130stanbul \u01c5",
+    "\u7eff\u8272\u7684\u5c0f\u602a\u7269",
+    "\u3082\u306e\u3059\u3054\u3044\u602a\u7363\u30d4\u30ab\u30c1\u30e5\u30a6",
+    "\u0417\u0435\u043b\u0451\u043d\u043e\u0435 \u0441\u0443\u0449\u0435\u0441\u0442\u0432\u043e",
+    "\u0645\u062e\u0644\u0648\u0642 \u0623\u062e\u0636\u0631",
+    "\u0939\u0930\u093e \u092a\u094d\u0930\u093e\u0923\u0940",
+    "\u0e2a\u0e31\u0e15\u0e27\u0e4c\u0e2a\u0e35\u0e40\u0e02\u0e35\u0e22\u0e27",
+    "a happy \U0001f600 creature \U0001f680",
+    "family \U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 flag \U0001f1e9\U0001f1ea thumb \U0001f44d\U0001f3fd",
+    "control \u0000\u0001\u0007\u001b[31m characters \u007f\u0085",
+    "zero\u200bwidth\ufeff and\u00a0no-break\u2009thin\u3000ideographic spaces",
+    "quotes \u201ccurly\u201d \u2018single\u2019 \u00abguillemets\u00bb dash \u2014 ellipsis \u2026",
+    "superscript x\u00b2 fraction \u00bd roman \u2167 circled \u2460 fullwidth \uff21\uff22\uff11\uff12",
+    "ligature \ufb01sh and \ufdfa",
+    "math \U0001d504\U0001d505 and \u221e \u2260 \u2211",
+    "<|startoftext|> and <|endoftext|> inside the text",
+    "<|endoftext|><|endoftext|>",
+    "under_scored snake_case kebab-case camelCase",
+    "a" * 300,
+    " ".join(["a round green creature with long ears"] * 20),
+    "!" * 200,
+    "\U0001f600" * 60,
+    "&amp; &lt;b&gt; &#39;quoted&#39; html",
+    "lone surrogate avoided; private use \ue000 and noncharacter \ufffe",
+]
+
+
+def floats(values: torch.Tensor | np.ndarray) -> list[float]:
+    """The float32 values, flattened, each as the shortest decimal that reads back as the same float32."""
+    flat = np.asarray(values, dtype=np.float32).reshape(-1)
+    return [float(str(value)) for value in flat]
+
+
+def cpu_generator(seed: int) -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def make_rng(_: argparse.Namespace) -> dict:
+    cases = []
+    for seed in RNG_SEEDS:
+        for shape in [[1, 4, 16, 16]] + [[size] for size in RNG_SIZES]:
+            values = torch.randn(shape, generator=cpu_generator(seed))
+            cases.append({"seed": seed, "shape": shape, "values": floats(values)})
+    successive = []
+    for seed in RNG_SEEDS:  # several draws from one generator: what one leaves behind is part of the next
+        generator = cpu_generator(seed)
+        shapes = [[5], [16], [17], [5], [1, 4, 4, 4]]
+        draws = [{"shape": shape, "values": floats(torch.randn(shape, generator=generator))} for shape in shapes]
+        successive.append({"seed": seed, "draws": draws})
+    raw = []
+    for seed in RNG_SEEDS:
+        # One 32-bit output of the Mersenne Twister each (modulo 2^32 - 1).
+        values = torch.empty(8, dtype=torch.int64).random_(0, 2**32 - 1, generator=cpu_generator(seed))
+        uniform = torch.rand(8, generator=cpu_generator(seed))
+        raw.append({"seed": seed, "int64Random": values.tolist(), "uniform": floats(uniform)})
+    return {"source": f"torch {torch.__version__}, torch.randn(shape, generator=torch.Generator('cpu').manual_seed(seed))",
+            "tolerance": "2 units in the last place", "randn": cases, "successive": successive, "raw": raw}  # fmt: skip
+
+
+def make_tokenizer(_: argparse.Namespace) -> dict:
+    import transformers
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(PACK / "diffusion" / "tokenizer")
+    cases = []
+    for text in HARD_TEXTS:
+        padded = tokenizer(text, padding="max_length", max_length=77, truncation=True)["input_ids"]
+        cases.append({"text": text, "ids": tokenizer(text)["input_ids"], "padded77": padded})
+    return {"source": f"transformers {transformers.__version__} CLIPTokenizer, the pack's diffusion/tokenizer",
+            "note": "ids: no padding, no truncation; padded77: padding='max_length', max_length=77, truncation=True",
+            "cases": cases}  # fmt: skip
+
+
+def fake_model(sample: torch.Tensor, step: int) -> torch.Tensor:
+    """0.1 * sample + sin(step + element index), the sine taken in double precision and rounded to float32."""
+    wave = [math.sin(step + index) for index in range(sample.numel())]
+    return 0.1 * sample + torch.tensor(wave, dtype=torch.float64).to(torch.float32).reshape(sample.shape)
+
+
+def make_schedulers(_: argparse.Namespace) -> dict:
+    import diffusers
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, PNDMScheduler
+
+    options: dict[str, tuple[Callable, dict]] = {
+        "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),
+        "dpmsolver++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "steps_offset": 1}),
+        "pndm": (PNDMScheduler, {"skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1}),
+        "euler": (EulerDiscreteScheduler, {"steps_offset": 1, "timestep_spacing": "leading"}),
+    }
+    trajectories = []
+    for name, (scheduler_class, extra) in options.items():
+        for steps in (20, 7):
+            scheduler = scheduler_class(**BETAS, **extra)
+            scheduler.set_timesteps(steps)
+            latents = torch.randn(1, 4, 4, 4, generator=cpu_generator(42)) * scheduler.init_noise_sigma
+            record = {"scheduler": name, "class": scheduler_class.__name__, "config": json.loads(scheduler.to_json_string()),
+                      "numInferenceSteps": steps, "timesteps": [float(t) for t in scheduler.timesteps],
+                      "initNoiseSigma": float(scheduler.init_noise_sigma),
+                      "shape": [1, 4, 4, 4], "initial": floats(latents), "latents": []}  # fmt: skip
+            for step, timestep in enumerate(scheduler.timesteps):
+                model_input = scheduler.scale_model_input(latents, timestep)
+                latents = scheduler.step(fake_model(model_input, step), timestep, latents).prev_sample
+                record["latents"].append(floats(latents))
+            trajectories.append(record)
+    return {"source": f"diffusers {diffusers.__version__}",
+            "model": "eps = 0.1 * scaledInput + sin(step + flatIndex); step counts calls from 0; initial = randn(seed 42) * initNoiseSigma",
+            "trajectories": trajectories}  # fmt: skip
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], dict]] = {
+    "rng": make_rng,
+    "tokenizer": make_tokenizer,
+    "schedulers": make_schedulers,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sections", default=",".join(SECTIONS), help="comma-separated (default: all)")
+    parser.add_argument("--diffusers", type=Path, help="folder of the diffusers pipeline (safetensors); needed by: pipeline")
+    parser.add_argument("--out", type=Path, default=HERE / "goldens")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.sections.split(","):
+        path = arguments.out / f"{name}.json"
+        path.write_text(json.dumps(SECTIONS[name](arguments), ensure_ascii=True, indent=None, separators=(",", ":")) + "\n")
+        print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+/** Stores: artifacts, step records, the files of runs, the ledger. */
+export * from './object-store.js';
+export * from './file-object-store.js';
+export * from './artifact-store.js';
+export * from './step-records.js';
+export * from './run-files.js';
+export * from './ledger.js';
+export * from './verify.js';
+export * from './store.js';
+export * from './open-store.js';

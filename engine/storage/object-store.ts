@@ -1,0 +1,43 @@
+import { InvalidInput } from '../../core/errors.js';
+
+export interface PutOptions {
+  /** Write only where nothing is stored under the key. Of racing writers exactly one wins. */
+  ifAbsent?: boolean;
+  /** Write only where exactly these bytes are stored under the key. */
+  ifMatch?: Uint8Array;
+}
+
+/**
+ * Bytes under keys such as `steps/ab12.json`: the little that `file:` and `s3:` have in common.
+ * A reader sees a whole object or none. Every method throws StorageUnavailable where the store itself does not work.
+ */
+export interface ObjectStore {
+  /** Absolute URI, `file:///...`. */
+  readonly uri: string;
+  /** `undefined`: nothing is stored under the key. */
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** False: the condition did not hold (something else was there) and nothing was written. */
+  put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<boolean>;
+  /** Adds to the end, making the object where there is none. `durable`: on the disk before the promise resolves. */
+  append(key: string, bytes: Uint8Array, options: { durable: boolean }): Promise<void>;
+  /** All keys that begin with the prefix, in code unit order. */
+  list(prefix: string): AsyncIterable<string>;
+  /** Names directly below a folder prefix such as `runs/` that have keys below them, sorted. */
+  listFolders(prefix: string): Promise<string[]>;
+  /** Deleting what is not there is no error. */
+  delete(key: string): Promise<void>;
+  has(key: string): Promise<boolean>;
+  /** Bytes; `undefined`: nothing is stored under the key. */
+  size(key: string): Promise<number | undefined>;
+}
+
+/** Names that a writer uses until its object is whole; no key may hold one, and no listing shows one. */
+export const TEMPORARY_PREFIX = '.tmp-';
+
+/** Refuses keys that would leave the store or be taken for a half-written object. Throws InvalidInput. */
+export function checkKey(key: string): void {
+  const bad = key
+    .split('/')
+    .some((part) => part === '' || part === '.' || part === '..' || part.startsWith(TEMPORARY_PREFIX) || /[\0\\]/.test(part));
+  if (bad) throw new InvalidInput(`"${key}" cannot be the name of an object in a store`);
+}

@@ -14,7 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
+from PIL import Image
+
+from creatures.feedback_rounds import join_prompt
+from encoder_data import to_pixel_values
+from onnx_files import open_session
 
 HERE = Path(__file__).parent
 PACK = HERE.parent / "packs" / "creatures"
@@ -149,10 +155,110 @@ def make_schedulers(_: argparse.Namespace) -> dict:
             "trajectories": trajectories}  # fmt: skip
 
 
+def read_items(count: int, split: str = "test") -> list[dict]:
+    """The first rows of a split of the demo dataset, each with its picture's path relative to the dataset as `path`."""
+    lines = (DATASET / split / "metadata.jsonl").read_text(encoding="utf-8").splitlines()[:count]
+    return [{**row, "path": f"{split}/{row['file_name']}"} for row in map(json.loads, lines)]
+
+
+def read_picture(path: str) -> np.ndarray:
+    """uint8 [64, 64, 3]; the path is relative to the dataset."""
+    return np.asarray(Image.open(DATASET / path).convert("RGB"))
+
+
+def make_pipeline(arguments: argparse.Namespace) -> dict:
+    import diffusers
+    from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+    if arguments.diffusers is None:
+        raise SystemExit("the section 'pipeline' needs --diffusers, the folder that the pack was exported from")
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        arguments.diffusers, torch_dtype=torch.float32, safety_checker=None, low_cpu_mem_usage=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    schedulers = {
+        "ddim": pipeline.scheduler,
+        "dpmsolver++": DPMSolverMultistepScheduler(**BETAS, algorithm_type="dpmsolver++", steps_offset=1),
+    }
+    items = read_items(3)
+    prompts = [items[0]["text"], join_prompt(items[1]["text"], items[1]["feedback"]), items[2]["description"]]
+    cases = []
+    for name, scheduler in schedulers.items():
+        pipeline.scheduler = scheduler
+        for prompt, seed in zip(prompts, [1, 42, 4294967295], strict=True):
+            options = {"num_inference_steps": 20, "guidance_scale": 5.0, "height": 64, "width": 64}
+            latents = pipeline(prompt, **options, generator=cpu_generator(seed), output_type="latent").images
+            picture = np.asarray(pipeline(prompt, **options, generator=cpu_generator(seed), output_type="pil").images[0])
+            cases.append({"scheduler": name, "config": json.loads(scheduler.to_json_string()), "prompt": prompt, "seed": seed,
+                          "numInferenceSteps": 20, "guidanceScale": 5, "negativePrompt": "", "latentShape": list(latents.shape),
+                          "latents": floats(latents), "imageShape": list(picture.shape),
+                          "imageBase64": base64.b64encode(picture.tobytes()).decode()})  # fmt: skip
+    return {"source": f"diffusers {diffusers.__version__} StableDiffusionPipeline in float32, torch {torch.__version__}",
+            "note": "imageBase64: uint8, row by row, RGB. The pack's ONNX files hold exactly these weights; expect latents within "
+                    "1e-3 and pixels within 1 of 255", "cases": cases}  # fmt: skip
+
+
+def make_encoders(_: argparse.Namespace) -> dict:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(PACK / "selector" / "tokenizer.json"))
+    tokenizer.enable_truncation(77)
+    end_id = tokenizer.token_to_id("<|endoftext|>")
+    tokenizer.enable_padding(length=77, pad_id=end_id, pad_token="<|endoftext|>")
+    text_model = open_session(PACK / "selector" / "onnx" / "text_model.onnx")
+    vision_model = open_session(PACK / "selector" / "onnx" / "vision_model.onnx")
+    similarity = open_session(PACK / "similarity" / "onnx" / "model.onnx")
+    items = read_items(3)
+    pixels = to_pixel_values(np.stack([read_picture(item["path"]) for item in items])).numpy()
+    ids = np.array([encoding.ids for encoding in tokenizer.encode_batch([item["text"] for item in items])], dtype=np.int64)
+    text_embeds = text_model.run(["text_embeds"], {"input_ids": ids})[0]
+    image_embeds = vision_model.run(["image_embeds"], {"pixel_values": pixels})[0]
+    similarity_embeds = similarity.run(["image_embeds"], {"pixel_values": pixels})[0]
+    return {"source": f"onnxruntime {onnxruntime.__version__}, the pack's files",
+            "note": "pictures are relative to examples/datasets/creatures; matrices are [captions or pictures][pictures], row by row",
+            "items": [{"id": item["id"], "picture": item["path"], "caption": item["text"],
+                       "selectorText": floats(text_embeds[i]), "selectorImage": floats(image_embeds[i]),
+                       "similarityImage": floats(similarity_embeds[i])} for i, item in enumerate(items)],
+            "selectorCosines": floats(text_embeds @ image_embeds.T),
+            "similarityDots": floats(similarity_embeds @ similarity_embeds.T)}  # fmt: skip
+
+
+def make_metrics(arguments: argparse.Namespace) -> dict:
+    import skimage
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    generated = json.loads((arguments.out / "pipeline.json").read_text())["cases"]
+
+    def load(name: str) -> np.ndarray:
+        if name.startswith("pipeline:"):
+            case = generated[int(name.removeprefix("pipeline:"))]
+            return np.frombuffer(base64.b64decode(case["imageBase64"]), dtype=np.uint8).reshape(case["imageShape"])
+        return read_picture(name)
+
+    paths = [item["path"] for item in read_items(3)]
+    pairs = [(paths[0], paths[1]), (paths[1], "pipeline:1"), (paths[2], "pipeline:5"), (paths[0], paths[0])]
+    cases = []
+    for one, other in pairs:
+        a, b = load(one), load(other)
+        ssim = structural_similarity(
+            a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=2
+        )
+        same = np.array_equal(a, b)
+        psnr = None if same else float(peak_signal_noise_ratio(a, b, data_range=255))
+        cases.append({"a": one, "b": other, "ssim": float(ssim), "psnr": psnr, "meanAbsolute": float(np.abs(a.astype(float) - b).mean())})
+    return {"source": f"scikit-image {skimage.__version__}: structural_similarity(gaussian_weights=True, sigma=1.5, "
+                      "use_sample_covariance=False, data_range=255, channel_axis=2), peak_signal_noise_ratio(data_range=255)",
+            "note": "pictures are relative to examples/datasets/creatures, or 'pipeline:<n>' = case n of pipeline.json; "
+                    "psnr null = infinite (equal pictures)", "cases": cases}  # fmt: skip
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict]] = {
     "rng": make_rng,
     "tokenizer": make_tokenizer,
     "schedulers": make_schedulers,
+    "pipeline": make_pipeline,
+    "encoders": make_encoders,
+    "metrics": make_metrics,
 }
 
 

@@ -1,0 +1,137 @@
+import { METRICS, type Metric } from '../../core/index.js';
+import type { Finding } from './issue-text.js';
+import type { FieldPath } from './recipe-source.js';
+import { startsWith } from './recipe-source.js';
+import { LOCAL_PROVIDER, PLANNED_REFINERS, PLANNED_SOURCES, type RecipeShape, type ScoreShape } from './schema.js';
+
+/** A finding that depends on several fields; void where one of them was refused already. */
+interface CrossFinding extends Finding {
+  also?: FieldPath[];
+}
+
+/** Checks that no single field can fail. `refused` are the fields that the schema did not accept. */
+export function crossFindings(recipe: RecipeShape, refused: FieldPath[]): Finding[] {
+  const found = [...datasetFindings(recipe), ...providerFindings(recipe), ...armFindings(recipe), ...scoreFindings(recipe)];
+  const touched = (path: FieldPath) => refused.some((r) => startsWith(r, path) || startsWith(path, r));
+  return found.filter(({ path, also = [] }) => ![path, ...also].some(touched)).map(({ path, message }) => ({ path, message }));
+}
+
+function* datasetFindings({ dataset }: RecipeShape): Iterable<CrossFinding> {
+  if (dataset.sample && dataset.limit !== null) {
+    yield { path: ['dataset', 'limit'], also: [['dataset', 'sample']], message: 'give either sample or limit, not both' };
+  }
+}
+
+function* providerFindings({ generator }: RecipeShape): Iterable<CrossFinding> {
+  if (generator.provider === LOCAL_PROVIDER) return;
+  yield {
+    path: ['generator', 'provider'],
+    message: `generator provider \`${generator.provider}\` is not in this version yet; name a model folder with \`model:\` alone`,
+  };
+}
+
+function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
+  const controls = arms.filter((arm) => arm.feedback === null);
+  for (const [i, arm] of arms.entries()) {
+    const at = (...keys: string[]): FieldPath => ['arms', i, ...keys];
+    const first = arms.findIndex((other) => other.name === arm.name);
+    if (first < i) {
+      yield {
+        path: at('name'),
+        also: [['arms', first, 'name']],
+        message: `a second arm named ${arm.name}; every arm needs a name of its own`,
+      };
+    }
+    if (isPlanned(PLANNED_REFINERS, arm.refine)) {
+      yield { path: at('refine'), message: `refiner \`${arm.refine}\` is not in this version yet; use append, prepend or replace` };
+    }
+    const { feedback } = arm;
+    if (feedback === null) {
+      const others = arms.flatMap((other, j) => (other.feedback === null && j !== i ? [['arms', j, 'feedback']] : []));
+      if (arm !== controls[0]) {
+        yield {
+          path: at(),
+          also: [at('feedback'), ...others],
+          message: `a second control (no feedback), beside ${controls[0]!.name}; one control serves all arms: give this one feedback or remove it`,
+        };
+      }
+      if (arm.oracle) {
+        yield { path: at('oracle'), also: [at('feedback')], message: 'an arm without feedback is the control and cannot be an oracle' };
+      }
+    } else if (isPlanned(PLANNED_SOURCES, feedback.source)) {
+      yield {
+        path: at('feedback', 'source'),
+        message: `feedback source \`${feedback.source}\` is not in this version yet; use dataset or shuffled`,
+      };
+    } else if (feedback.source === 'shuffled') {
+      const names = arms.map((other) => other.name);
+      const from = arms.find((other) => other.name === feedback.from);
+      const allNames: FieldPath[] = arms.map((_, j) => ['arms', j, 'name']);
+      if (!from) {
+        yield {
+          path: at('feedback', 'from'),
+          also: allNames,
+          message: `there is no arm named ${String(feedback.from)}; the arms are ${names.join(', ')}`,
+        };
+      } else if (from.feedback?.source !== 'dataset') {
+        const what = from.feedback === null ? 'is the control and has no feedback' : `has source ${from.feedback.source}`;
+        yield {
+          path: at('feedback', 'from'),
+          also: [['arms', arms.indexOf(from), 'feedback']],
+          message: `arm ${from.name} ${what}; only feedback with source dataset can be shuffled`,
+        };
+      }
+    }
+  }
+}
+
+function* scoreFindings({ scores, stop, gate }: RecipeShape): Iterable<CrossFinding> {
+  const select = METRICS[scores.select.metric]!;
+  if (select.needsTrueImage) {
+    const fit = names((metric) => !metric.needsTrueImage);
+    yield {
+      path: ['scores', 'select'],
+      message: `${scores.select.metric} needs the true image, which the selector may not see; use ${fit.join(' or ')}`,
+    };
+  }
+  if (scores.primary.metric === scores.select.metric) {
+    const fit = names((_, name) => name !== scores.select.metric);
+    yield {
+      path: ['scores', 'primary'],
+      also: [['scores', 'select']],
+      message: `${scores.primary.metric} is also what select uses; a score that picks the images cannot judge them too: use ${fit.join(' or ')}`,
+    };
+  }
+  const entries: Array<[FieldPath, ScoreShape]> = [
+    [['scores', 'select'], scores.select],
+    [['scores', 'primary'], scores.primary],
+    ...scores.report.map((score, i): [FieldPath, ScoreShape] => [['scores', 'report', i], score]),
+  ];
+  for (const [path, score] of entries) {
+    if (score.model !== null && METRICS[score.metric]!.packModel === null) {
+      yield {
+        path: [...path, 'model'],
+        also: [[...path, 'metric']],
+        message: `${score.metric} compares pixels and needs no model; remove it`,
+      };
+    }
+  }
+  const [low, high] = select.range;
+  for (const [path, value] of [
+    [['stop', 'target'], stop.target],
+    [['gate', 'score'], gate.score],
+  ] satisfies Array<[FieldPath, number | null]>) {
+    if (value !== null && (value < low || value > high)) {
+      yield { path, also: [['scores', 'select']], message: `${value} is outside the range of ${scores.select.metric}, ${low} to ${high}` };
+    }
+  }
+}
+
+function names(fits: (metric: Metric, name: string) => boolean): string[] {
+  return Object.entries(METRICS).flatMap(([name, metric]) => (fits(metric, name) ? [name] : []));
+}
+
+/** Whether a name is one that the recipe format knows and this version cannot run yet. */
+export function isPlanned<T extends string>(planned: readonly T[], name: string): name is T {
+  return (planned as readonly string[]).includes(name);
+}

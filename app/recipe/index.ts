@@ -1,0 +1,6 @@
+/** Reading and checking recipes. */
+export { loadRecipe, type LoadedRecipe } from './load-recipe.js';
+export { formatIssue, RecipeError, type RecipeIssue } from './recipe-error.js';
+export { defaultRunId, modelPaths, recipeDigest, sharedModelProblem } from './recipe-digest.js';
+export { recipeDoc } from './schema-doc.js';
+export { recipeSchema } from './schema.js';

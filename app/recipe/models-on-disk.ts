@@ -1,0 +1,79 @@
+import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { METRICS } from '../../core/index.js';
+import type { Finding } from './issue-text.js';
+import { startsWith, type FieldPath } from './recipe-source.js';
+import { LOCAL_PROVIDER, type RecipeShape, type ScoreShape } from './schema.js';
+
+/**
+ * The model folder of a score, as written: the recipe's own, or the one of the pack that holds the generator.
+ * `null` for a metric that needs none.
+ */
+export function scoreModel(score: ScoreShape, generatorModel: string): string | null {
+  const { packModel } = METRICS[score.metric]!;
+  return score.model ?? (packModel === null ? null : join(dirname(generatorModel), packModel));
+}
+
+/** The recipe with the model of every score filled in. */
+export function withScoreModels(recipe: RecipeShape): RecipeShape {
+  const filled = (score: ScoreShape) => ({ ...score, model: scoreModel(score, recipe.generator.model) });
+  const { select, primary, report } = recipe.scores;
+  return { ...recipe, scores: { select: filled(select), primary: filled(primary), report: report.map(filled) } };
+}
+
+/** Model folders that are not there, and a primary that judges with the selector's model. */
+export async function modelFindings(recipe: RecipeShape, resolvePath: (path: string) => string, refused: FieldPath[]): Promise<Finding[]> {
+  const { generator, scores } = recipe;
+  if (refused.some((path) => startsWith(path, ['generator']) || startsWith(path, ['scores']))) return [];
+  if (generator.provider !== LOCAL_PROVIDER) return [];
+  const findings: Finding[] = [];
+  const hasGenerator = await isFolder(resolvePath(generator.model));
+  if (!hasGenerator)
+    findings.push({ path: ['generator', 'model'], message: `there is no folder ${generator.model} (${resolvePath(generator.model)})` });
+  const inPack = await exists(join(dirname(resolvePath(generator.model)), 'pack.json'));
+  const entries: Array<[FieldPath, ScoreShape]> = [
+    [['scores', 'select'], scores.select],
+    [['scores', 'primary'], scores.primary],
+    ...scores.report.map((score, i): [FieldPath, ScoreShape] => [['scores', 'report', i], score]),
+  ];
+  for (const [path, score] of entries) {
+    const model = scoreModel(score, generator.model);
+    if (model === null) continue;
+    if (score.model !== null) {
+      if (METRICS[score.metric]!.packModel !== null && !(await isFolder(resolvePath(model)))) {
+        findings.push({ path: [...path, 'model'], message: `there is no folder ${model} (${resolvePath(model)})` });
+      }
+    } else if (hasGenerator && !(inPack && (await isFolder(resolvePath(model))))) {
+      const why = inPack ? `the generator's pack has no folder ${model}` : 'generator.model is not in a pack (a folder with pack.json)';
+      const key = path.at(-1) === 'select' || path.at(-1) === 'primary' ? `${path.at(-1)}: ` : '- ';
+      findings.push({
+        path,
+        message: `${score.metric} needs a model and ${why}; name one, as in \`${key}{ metric: ${score.metric}, model: ./my-encoder }\``,
+      });
+    }
+  }
+  findings.push(...sharedModel(recipe, resolvePath));
+  return findings;
+}
+
+function sharedModel({ generator, scores }: RecipeShape, resolvePath: (path: string) => string): Finding[] {
+  if (scores.primary.metric === scores.select.metric) return []; // Refused already, as the same metric.
+  const [select, primary] = [scores.select, scores.primary].map((score) => scoreModel(score, generator.model));
+  if (!select || !primary || resolvePath(select) !== resolvePath(primary)) return [];
+  const message = `uses ${primary}, the model of select; a model that picks the images cannot judge them too: name another`;
+  return [{ path: ['scores', 'primary'], message }];
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { METRICS, REFINERS, RUN_ID_PATTERN, SCHEDULERS } from '../../core/index.js';
+
+/** Longest recipe name: a default run id is `<name>-<8 hex>` and may have 64 characters. */
+export const MAX_NAME_LENGTH = 55;
+
+/** Feedback sources that the recipe format knows and this version cannot run yet. */
+export const PLANNED_SOURCES = ['opt', 'blip2', 'chat', 'human', 'rewrite'] as const;
+/** Refiners that the recipe format knows and this version cannot run yet. */
+export const PLANNED_REFINERS = ['blend', 'chunk'] as const;
+/** The one generator provider of this version: a model folder, run by ONNX Runtime. */
+export const LOCAL_PROVIDER = 'onnx';
+
+const METRIC_NAMES = Object.keys(METRICS);
+
+const text = () => z.string().min(1);
+const seed = () => z.int().min(0).max(4294967295);
+const count = () => z.int().min(1);
+const pixels = () => z.int().min(8).max(8192).multipleOf(8).nullable().default(null);
+
+const sample = z.strictObject({
+  n: count().describe('How many items are drawn at random.'),
+  seed: seed().default(0).describe('Seed of the draw: the same seed draws the same items.'),
+});
+
+const columns = z.strictObject({
+  id: text().default('id').describe("Column with the item's id; where it is absent, the file name or row number."),
+  caption: text().default('text').describe('Column with the caption, passed to the generator as it is.'),
+  image: text().default('file_name').describe('Column with the true image.'),
+  feedback: text().default('feedback').describe('Column with written feedback; a list column holds one entry a round.'),
+});
+
+const dataset = z.strictObject({
+  uri: text().describe('Image folder, image + .txt pairs, CSV, JSONL, Parquet or WebDataset shards; relative to the recipe file.'),
+  split: text().nullable().default(null).describe('Sub-folder or file prefix such as `test`; without it, everything.'),
+  sample: sample.nullable().default(null).describe('A random sample instead of the whole dataset.'),
+  limit: count().nullable().default(null).describe('The first so many items instead of the whole dataset.'),
+  columns: columns.prefault({}).describe("The dataset's column names."),
+});
+
+const generator = z.strictObject({
+  model: text().describe("Model folder in diffusers' ONNX layout; relative to the recipe file."),
+  provider: text().default(LOCAL_PROVIDER).describe('`onnx`: the folder, on this machine. Remote providers are not in this version yet.'),
+  scheduler: z.enum(SCHEDULERS).nullable().default(null).describe("Sampler; without it, the model's own scheduler_config.json."),
+  num_inference_steps: z.int().min(1).max(1000).default(50).describe('Denoising steps of one image.'),
+  guidance_scale: z.number().min(0).max(100).default(7.5).describe('How strongly the prompt is followed; 1 and below: no guidance.'),
+  negative_prompt: z.string().default('').describe('What the image should not show.'),
+  height: pixels().describe("Image height in pixels, a multiple of 8; without it, the model's own."),
+  width: pixels().describe("Image width in pixels, a multiple of 8; without it, the model's own."),
+});
+
+const datasetFeedback = z.strictObject({
+  source: z.literal('dataset').describe('Feedback that stands in the dataset.'),
+  column: text().nullable().default(null).describe('The column; without it, `dataset.columns.feedback`.'),
+});
+
+const shuffledFeedback = z.strictObject({
+  source: z.literal('shuffled').describe("Another item's feedback: the placebo."),
+  from: text().describe('The arm (with source `dataset`) whose feedback is shuffled.'),
+});
+
+/** Accepted as written, so that the recipe is checked to its end; refused by the checks across fields. */
+const plannedFeedback = z.looseObject({ source: z.enum(PLANNED_SOURCES) });
+
+const arm = z.strictObject({
+  name: text().max(64).regex(RUN_ID_PATTERN).describe('Name of the arm in every table: letters, digits, `.`, `_`, `-`.'),
+  oracle: z.boolean().default(false).describe('True: who wrote the feedback saw the true image. An upper reference, never a rival.'),
+  feedback: z
+    .discriminatedUnion('source', [datasetFeedback, shuffledFeedback, plannedFeedback])
+    .nullable()
+    .default(null)
+    .describe('Where the feedback comes from; without it, the arm is the control: new seeds on the unchanged caption.'),
+  refine: z
+    .enum([...REFINERS, ...PLANNED_REFINERS])
+    .default('append')
+    .describe('How caption and feedback become a prompt: `append`, `prepend` or `replace`.'),
+  seeds: z.enum(['keep', 'new']).default('keep').describe("`keep`: round 0's seed in every round; `new`: a fresh one each round."),
+});
+
+const score = z.preprocess(
+  (value) => (typeof value === 'string' ? { metric: value } : value),
+  z.strictObject({
+    metric: z.enum(METRIC_NAMES).describe(`One of ${METRIC_NAMES.map((name) => `\`${name}\``).join(', ')}.`),
+    model: text().nullable().default(null).describe("Model folder, where the metric needs one; without it, the generator's pack."),
+  }),
+);
+
+const scores = z.strictObject({
+  select: score.prefault('clip_text').describe('Stops the loop and picks the best round; never sees the true image.'),
+  primary: score.prefault('image_similarity').describe('The score that the claims are about; may not use the model of `select`.'),
+  report: z.array(score).prefault(['ssim', 'psnr']).describe('Further scores in the tables.'),
+});
+
+const stop = z.strictObject({
+  target: z.number().nullable().default(null).describe('An arm ends when the selector reaches this; without it, never for that reason.'),
+  patience: count().nullable().default(null).describe('An arm ends after so many rounds without a gain; without it, all rounds run.'),
+  min_gain: z.number().min(0).default(0).describe('A gain must be larger than this to count.'),
+});
+
+const gate = z.strictObject({
+  score: z.number().nullable().default(null).describe('An item whose round 0 scores this by the selector gets no feedback (do no harm).'),
+});
+
+const budget = z.strictObject({
+  images: count().nullable().default(null).describe('Most images the run may generate; without it, no limit.'),
+  seconds: z.number().min(1).nullable().default(null).describe('Most compute seconds, all devices together; without it, no limit.'),
+  usd: z.number().min(0).nullable().default(null).describe('Most that providers may bill, in US dollars; without it, no limit.'),
+});
+
+/** What a recipe file may hold: names as a person writes them, every default, a doc line on every field. */
+export const recipeSchema = z.strictObject({
+  name: text()
+    .max(MAX_NAME_LENGTH)
+    .regex(RUN_ID_PATTERN)
+    .describe('Name of the recipe; run ids begin with it. Letters, digits, `.`, `_`, `-`.'),
+  dataset: dataset.describe('The items.'),
+  store: text().default('file:./runs').describe('Where results go: `file:<folder>` (relative to the recipe file) or `s3://bucket/prefix`.'),
+  seed: seed().default(0).describe('Seed of everything random: images, order, placebo.'),
+  generator: generator.describe('What draws the images.'),
+  rounds: z.int().min(1).max(20).default(2).describe('Rounds at most, after round 0.'),
+  arms: z.array(arm).min(1).describe('The feedback strategies that are compared, each from the same round-0 image.'),
+  scores: scores.prefault({}).describe('How images are judged.'),
+  stop: stop.prefault({}).describe('When an arm ends before its last round; off by default.'),
+  gate: gate.prefault({}).describe('Which items need no feedback; off by default.'),
+  batching: z
+    .enum(['exact', 'fast'])
+    .default('exact')
+    .describe('`exact`: batches only where they are bit-equal to one at a time; `fast`: may differ by rounding.'),
+  budget: budget.prefault({}).describe('When the run ends early with state `budget_reached`; no limits by default.'),
+});
+
+/** A recipe as it passed the schema, in the names of the file. */
+export type RecipeShape = z.output<typeof recipeSchema>;
+export type ArmShape = RecipeShape['arms'][number];
+export type ScoreShape = RecipeShape['scores']['select'];

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseModelJson } from '../../engine/inference/model-json.js';
 
 const ROOT = new URL('../../', import.meta.url);
 
 /** One file of `models/training/goldens/`, written by `models/training/make_goldens.py` from the reference implementations. */
 export function golden<T>(section: string): T {
-  return JSON.parse(readFileSync(new URL(`models/training/goldens/${section}.json`, ROOT), 'utf8')) as T;
+  return parseModelJson(readFileSync(new URL(`models/training/goldens/${section}.json`, ROOT), 'utf8')) as T;
 }
 
 /** Absolute path of a file or folder of the bundled pack. */

@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises';
+import { InvalidInput } from '../../core/errors.js';
+
+/** A string, or one of the three numbers that Python writes and JSON does not know. */
+const TOKEN = /"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g;
+const REPLACEMENTS: Record<string, string> = { Infinity: '1e999', '-Infinity': '-1e999', NaN: 'null' };
+
+/** Parses JSON as Python writes it: `Infinity` is accepted (schedulers hold it), `NaN` becomes null. Throws SyntaxError. */
+export function parseModelJson(text: string): unknown {
+  return JSON.parse(text.replace(TOKEN, (token) => REPLACEMENTS[token] ?? token));
+}
+
+/** Reads one of a model folder's JSON files. Throws InvalidInput, which names the file, when it is missing or no JSON. */
+export async function readModelJson(file: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new InvalidInput(`${file} cannot be read (${(error as NodeJS.ErrnoException).code}): is this a complete model folder?`, {
+      cause: error,
+    });
+  }
+  try {
+    return parseModelJson(text);
+  } catch (error) {
+    throw new InvalidInput(`${file} is not valid JSON: ${(error as Error).message}`, { cause: error });
+  }
+}

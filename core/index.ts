@@ -11,3 +11,6 @@ export * from './refine-loop.js';
 export * from './policy/refine.js';
 export * from './policy/stop.js';
 export * from './policy/budget.js';
+export * from './queues.js';
+export * from './search-attributes.js';
+export * from './payload-guard.js';

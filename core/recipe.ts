@@ -113,3 +113,9 @@ export function modelIdentity(manifest: RunManifest, model: string): ModelIdenti
   if (!entry) throw new Error(`model ${model} is not in the run's manifest`);
   return entry.digest;
 }
+
+/** Dataset columns that the arms take written feedback from. */
+export function feedbackColumns({ arms, dataset }: Recipe): string[] {
+  const columns = arms.flatMap(({ feedback }) => (feedback?.source === 'dataset' ? [feedback.column ?? dataset.columns.feedback] : []));
+  return [...new Set(columns)];
+}

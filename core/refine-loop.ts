@@ -28,7 +28,8 @@ export interface ItemInput {
   feedbackRounds: Record<string, number>;
 }
 
-export type EmbedSubject = { image: ArtifactRef } | { text: TextValue };
+/** What is embedded: a round's picture, or what pictures are compared with. */
+export type EmbedSubject = { role: 'picture' | 'true'; image: ArtifactRef } | { role: 'caption'; text: TextValue };
 
 /**
  * Who carries the steps out. The workflow schedules activities; a look-up reads records; a test may count.
@@ -140,7 +141,7 @@ async function makeRound(
   written: FeedbackResult | null,
 ): Promise<RoundOutcome> {
   const generated = tally.addImage(await generateUsable(steps, at, parts, tally));
-  const { embeddings, meta } = await steps.embed(at, { image: generated.image }, plan.imageEncoders);
+  const { embeddings, meta } = await steps.embed(at, { role: 'picture', image: generated.image }, plan.imageEncoders);
   meta.forEach((m) => tally.add(m));
   const scored = tally.add(await steps.score(at, { image: generated.image, trueImage: item.trueImage, embeddings, references }));
   const round: RoundOutcome = {
@@ -152,7 +153,12 @@ async function makeRound(
     image: generated.image,
     tokens: generated.tokens,
     scores: scored.scores,
-    steps: { generate: generated.key, ...(written ? { feedback: written.key } : {}), score: scored.key },
+    steps: {
+      generate: generated.key,
+      ...Object.fromEntries(plan.imageEncoders.map((encoder, i) => [`embed:${encoder}`, meta[i]!.key])),
+      ...(written ? { feedback: written.key } : {}),
+      score: scored.key,
+    },
   };
   steps.progress?.(at, round);
   return round;
@@ -180,8 +186,8 @@ async function embedReferences(
 ): Promise<Record<string, ArtifactRef>> {
   const ofImage = plan.imageEncoders.filter((e) => !plan.textEncoders.includes(e));
   const wanted: Array<[EmbedSubject, string[]]> = [];
-  if (plan.textEncoders.length > 0) wanted.push([{ text: item.caption }, plan.textEncoders]);
-  if (item.trueImage && ofImage.length > 0) wanted.push([{ image: item.trueImage }, ofImage]);
+  if (plan.textEncoders.length > 0) wanted.push([{ role: 'caption', text: item.caption }, plan.textEncoders]);
+  if (item.trueImage && ofImage.length > 0) wanted.push([{ role: 'true', image: item.trueImage }, ofImage]);
   const results = await Promise.all(wanted.map(([subject, encoders]) => steps.embed(at, subject, encoders)));
   for (const result of results) result.meta.forEach((m) => tally.add(m));
   return Object.assign({}, ...results.map((r) => r.embeddings)) as Record<string, ArtifactRef>;

@@ -1,0 +1,54 @@
+import { joinPrompt } from '../core/policy/refine.js';
+import { modelIdentity } from '../core/recipe.js';
+import { seedOf } from '../core/seeds.js';
+import type { ArtifactRef, Digest, PromptPart, TextValue, Tokens } from '../core/types.js';
+import type { StepDefinition } from './run-step.js';
+import type { ActivityServices, RunContext } from './services.js';
+import type { GenerateInput } from './types.js';
+
+type Made = { image: ArtifactRef; seed: number; tokens: Tokens };
+
+/** A picture from a prompt and a seed. Its parents are the feedback texts in the prompt. */
+export function generateStep(services: ActivityServices): StepDefinition<GenerateInput, Made> {
+  return {
+    step: 'generate',
+    version: 1,
+    async prepare({ manifest, store }, { item, at, parts }) {
+      const { model, scheduler, numInferenceSteps, guidanceScale, negativePrompt, height, width } = manifest.recipe.generator;
+      const texts = await Promise.all(parts.map((part) => readText({ store }, part)));
+      const seed = seedOf(manifest.recipe.seed, item.id, at.draw);
+      return {
+        inputs: lineage(parts),
+        params: { prompt: joinPrompt(texts), negativePrompt, scheduler, numInferenceSteps, guidanceScale, height, width, seed },
+        model: modelIdentity(manifest, model),
+        runtime: manifest.runtime,
+        draw: at.draw,
+      };
+    },
+    async execute({ manifest, store }, _input, { inputs, params }, { signal, progress }) {
+      const request = params as Omit<Parameters<NonNullable<ActivityServices['host']>['generate']>[0], 'model'>;
+      const model = services.modelFolder(manifest, manifest.recipe.generator.model);
+      const made = await hostOf(services).generate({ model, ...request }, { signal, onProgress: progress });
+      const image = await store.putArtifact(made.png, 'image/png', inputs);
+      return { outputs: { image }, values: { seed: request.seed, tokens: made.tokens, width: made.width, height: made.height } };
+    },
+    read: ({ outputs, values }) => ({ image: outputs['image']!, seed: values['seed'] as number, tokens: values['tokens'] as Tokens }),
+  };
+}
+
+/** The device's host. A step that needs one and lands where there is none has been sent to the wrong queue. */
+export function hostOf(services: ActivityServices): NonNullable<ActivityServices['host']> {
+  if (!services.host) throw new Error('this worker has no inference host; model steps belong on the gpu queue');
+  return services.host;
+}
+
+/** A text that travels inline or by reference. */
+export async function readText({ store }: Pick<RunContext, 'store'>, value: TextValue): Promise<string> {
+  if (value.text !== undefined) return value.text;
+  if (!value.ref) throw new Error('a text has neither its words nor a reference');
+  return Buffer.from(await store.getArtifact(value.ref)).toString('utf8');
+}
+
+function lineage(parts: PromptPart[]): Digest[] {
+  return parts.flatMap((part) => (part.ref ? [part.ref.digest] : []));
+}

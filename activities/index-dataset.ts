@@ -1,0 +1,72 @@
+import { worstCaseImages } from '../core/item-plan.js';
+import { feedbackColumns, type BudgetRecipe } from '../core/recipe.js';
+import type { Digest, ItemRecord } from '../core/types.js';
+import { buildIndex, readDataset, sampleRows } from '../engine/datasets/index.js';
+import type { IndexSummary } from '../engine/storage/index.js';
+import type { RunContext } from './services.js';
+import type { IndexDatasetResult, IndexPageEntry, ReadIndexPageInput, ReadIndexPageResult } from './types.js';
+
+/** Bytes of a page of the index that may travel through Temporal. */
+const PAGE_BYTES = 48 * 1024;
+/** Index lines that are looked at in one go. */
+const SCAN = 500;
+
+/** Reads the dataset once and writes the run's index; finds it there on a retry. */
+export async function indexDataset(run: RunContext, onProgress: (done: number) => void): Promise<IndexDatasetResult> {
+  const { manifest, files, plan } = run;
+  const summary = (await files.readIndexSummary()) ?? (await buildFromDataset(run, onProgress));
+  const { total, items, skipped } = summary;
+  return { total, items, skipped, worstCaseImages: worstCaseImages(plan), budget: remaining(manifest.recipe.budget, await files.listItems()) };
+}
+
+async function buildFromDataset(run: RunContext, onProgress: (done: number) => void): Promise<IndexSummary> {
+  const { manifest, files, store } = run;
+  const { dataset, seed } = manifest.recipe;
+  const read = await readDataset(manifest.datasetUri, dataset, '/', feedbackColumns(manifest.recipe));
+  return buildIndex({ entries: sampleRows(read.entries, dataset), store, runFiles: files, seed, trainedOn: trainedOn(run), onProgress });
+}
+
+/** The next items of a selection, as many as fit into a payload. */
+export async function readIndexPage({ files }: RunContext, { selection, from, to, limit }: ReadIndexPageInput): Promise<ReadIndexPageResult> {
+  const entries: IndexPageEntry[] = [];
+  let bytes = 0;
+  for (let offset = from; offset < to;) {
+    for (const item of await files.readIndexRange(offset, Math.min(SCAN, to - offset))) {
+      const { id, key } = item;
+      if (isSelected(selection, key, await files.readItem(key))) {
+        const entry = { offset: item.offset, id, key, summary: item.caption.replace(/\s+/g, ' ').trim().slice(0, 120) };
+        bytes += JSON.stringify(entry).length * 2;
+        if (entries.length === limit || (bytes > PAGE_BYTES && entries.length > 0)) return { entries, next: item.offset };
+        entries.push(entry);
+      }
+      offset = item.offset + 1;
+    }
+  }
+  return { entries, next: null };
+}
+
+function isSelected(selection: ReadIndexPageInput['selection'], key: string, record: ItemRecord | undefined): boolean {
+  switch (selection.kind) {
+    case 'missing':
+      return record === undefined || record.state === 'cancelled';
+    case 'failed':
+      return record === undefined || record.state === 'failed' || record.state === 'cancelled';
+    case 'items':
+      return selection.keys.includes(key);
+  }
+}
+
+function trainedOn({ manifest }: RunContext): Record<string, Set<Digest>> {
+  return Object.fromEntries(Object.entries(manifest.models).map(([name, model]) => [name, new Set(model.trainedOn)]));
+}
+
+/** What the recipe's budget leaves after what this run has spent already. */
+function remaining(budget: BudgetRecipe, records: ItemRecord[]): BudgetRecipe {
+  const left = (limit: number | null, of: (record: ItemRecord) => number) =>
+    limit === null ? null : Math.max(0, limit - records.reduce((sum, record) => sum + of(record), 0));
+  return {
+    images: left(budget.images, (r) => r.spent.images),
+    seconds: left(budget.seconds, (r) => r.spent.seconds),
+    usd: left(budget.usd, (r) => r.spent.usd),
+  };
+}

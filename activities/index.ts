@@ -1,0 +1,100 @@
+import { ApplicationFailure, Context, heartbeat } from '@temporalio/activity';
+import { failureCode, failurePolicy, ProviderThrottled, RefineError } from '../core/errors.js';
+import { guardPayload } from '../core/payload-guard.js';
+import type { EmbedResult, StepAt, StepMeta } from '../core/types.js';
+import { embedStep, type EmbedOneInput } from './embed.js';
+import { feedbackStep } from './feedback.js';
+import { generateStep } from './generate.js';
+import { indexDataset, readIndexPage } from './index-dataset.js';
+import { recallItem } from './recall.js';
+import { recordItem } from './record-item.js';
+import { finishRun, reconcileItems, setRunState } from './run-state.js';
+import { runStep, type StepDefinition, type StepTools } from './run-step.js';
+import { scoreStep } from './score.js';
+import type { ActivityServices } from './services.js';
+import type { ItemRef, OrchestratorActivities, StepActivities } from './types.js';
+
+export { ActivityServices, type ServicesOptions } from './services.js';
+export type * from './types.js';
+
+const HEARTBEAT_MS = 2_000;
+
+/** All activities of one worker process, ready to be registered. */
+export function createActivities(services: ActivityServices): OrchestratorActivities & StepActivities {
+  const step = async <Input, Result>(definition: StepDefinition<Input, Result>, input: Input, item: ItemRef, at: StepAt): Promise<Result & StepMeta> => {
+    const place = { item, at, attempt: Context.current().info.attempt, device: services.device };
+    return beating(async () => runStep(definition, await services.openRun(item.run), input, place, tools()));
+  };
+  const generate = generateStep(services);
+  const embed = embedStep(services);
+
+  return {
+    indexDataset: activity(({ run }) => beating(async () => indexDataset(await services.openRun(run), (done) => heartbeat(done)))),
+    readIndexPage: activity(async (input) => readIndexPage(await services.openRun(input.run), input)),
+    recallItem: activity(async ({ item }) => recallItem(services, await services.openRun(item.run), item)),
+    recordItem: activity(async ({ item, outcome, reason }) => recordItem(await services.openRun(item.run), item, outcome, reason)),
+    reconcileItems: activity(async (input) => reconcileItems(Context.current().client, await services.openRun(input.run), input)),
+    setRunState: activity(async ({ run, state }) => setRunState(await services.openRun(run), state)),
+    finishRun: activity(async ({ run, ended }) => finishRun(await services.openRun(run), ended)),
+
+    generateImage: activity((input) => step(generate, input, input.item, input.at)),
+    embed: activity(async ({ item, at, subject, encoders }) => {
+      const result: EmbedResult = { embeddings: {}, meta: [] };
+      for (const encoder of encoders) {
+        const one: EmbedOneInput = { subject, encoder };
+        const { embedding, ...meta } = await step(embed, one, item, at);
+        result.embeddings[encoder] = embedding;
+        result.meta.push(meta);
+      }
+      return result;
+    }),
+    writeFeedback: activity((input) => step(feedbackStep, input, input.item, input.at)),
+    scoreImage: activity((input) => step(scoreStep, input, input.item, input.at)),
+  };
+}
+
+/** Heartbeats while `work` waits for its turn or runs; a call that hangs is the host's watchdog's business. */
+async function beating<T>(work: () => Promise<T>): Promise<T> {
+  const timer = setInterval(() => heartbeat(), HEARTBEAT_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function tools(): StepTools {
+  return { signal: Context.current().cancellationSignal, progress: (done, total) => heartbeat({ done, total }) };
+}
+
+/**
+ * What every activity has in common: its result is small enough to travel, and a failure carries its type, its attempt
+ * and whether and when to try again, by the one table in core/errors.ts.
+ */
+function activity<Input, Result>(run: (input: Input) => Promise<Result>): (input: Input) => Promise<Result> {
+  return async (input) => {
+    const { info, cancellationSignal } = Context.current();
+    try {
+      return guardPayload(`result of ${info.activityType}`, await run(input));
+    } catch (error) {
+      if (cancellationSignal.aborted) throw cancellationSignal.reason;
+      throw asApplicationFailure(error, info.attempt);
+    }
+  };
+}
+
+function asApplicationFailure(error: unknown, attempt: number): ApplicationFailure {
+  const code = failureCode(error);
+  const policy = failurePolicy(code);
+  const message = error instanceof Error ? error.message : String(error);
+  const delayMs = Math.min(60_000, policy.firstDelayMs * 2 ** (attempt - 1));
+  const retryAfter = RefineError.is(error) && error instanceof ProviderThrottled ? error.retryAfterSeconds : undefined;
+  return ApplicationFailure.create({
+    message,
+    type: code,
+    nonRetryable: attempt >= policy.maxAttempts,
+    details: [attempt],
+    nextRetryDelay: retryAfter === undefined ? delayMs : retryAfter * 1000,
+    cause: error instanceof Error ? error : undefined,
+  });
+}

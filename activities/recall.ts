@@ -1,0 +1,86 @@
+import { RefineError } from '../core/errors.js';
+import { refineLoop, StepFailed, type ItemInput, type Steps } from '../core/refine-loop.js';
+import { INLINE_TEXT_BYTES, MAX_PAYLOAD_BYTES, type EmbedResult, type IndexedItem, type StepAt, type StepMeta, type StepName, type TextValue } from '../core/types.js';
+import { embedStep } from './embed.js';
+import { feedbackRounds, feedbackStep } from './feedback.js';
+import { generateStep } from './generate.js';
+import { findRecorded, type StepDefinition } from './run-step.js';
+import { scoreStep } from './score.js';
+import type { ActivityServices, RunContext } from './services.js';
+import { stepName, type ItemRef, type RecalledStep, type RecallItemResult } from './types.js';
+
+/** Room for recalled results; above it the rest is found by the steps themselves. */
+const RECALL_BYTES = MAX_PAYLOAD_BYTES * 0.75;
+
+/**
+ * Runs the item's loop over the records alone and gives back every result that is there, so that a workflow
+ * schedules only what is missing and a fully recorded run needs no device.
+ */
+export async function recallItem(services: ActivityServices, run: RunContext, item: ItemRef): Promise<RecallItemResult> {
+  const indexed = await run.files.readIndexed(item.offset);
+  const input = await itemInput(run, indexed);
+  const recorded = new RecordedSteps(services, run, item);
+  await refineLoop(run.plan, input, recorded);
+  return { plan: run.plan, input, recalled: recorded.recalled };
+}
+
+/** What the loop knows of an item; a long caption goes into the store. */
+async function itemInput(run: RunContext, item: IndexedItem): Promise<ItemInput> {
+  const rounds = await Promise.all(run.plan.arms.map(async ({ name }) => [name, await feedbackRounds(run, item, name)] as const));
+  return {
+    caption: await textValue(run, item.caption),
+    trueImage: item.trueImage ?? null,
+    feedbackRounds: Object.fromEntries(rounds.filter((entry): entry is [string, number] => entry[1] !== undefined)),
+  };
+}
+
+async function textValue(run: RunContext, text: string): Promise<TextValue> {
+  const bytes = Buffer.from(text, 'utf8');
+  if (bytes.byteLength <= INLINE_TEXT_BYTES) return { text };
+  return { ref: await run.store.putArtifact(bytes, 'text/plain; charset=utf-8', []) };
+}
+
+/** Steps as look-ups. What is not recorded ends its arm, as a failed step would; the outcome is thrown away. */
+class RecordedSteps implements Steps {
+  readonly recalled: Record<string, RecalledStep> = {};
+  private bytes = 0;
+
+  constructor(
+    private readonly services: ActivityServices,
+    private readonly run: RunContext,
+    private readonly item: ItemRef,
+  ) {}
+
+  generate: Steps['generate'] = async (at, parts) => this.keep(at, 'generate', '', await this.find(generateStep(this.services), at, { item: this.item, at, parts }));
+
+  embed: Steps['embed'] = async (at, subject, encoders) => {
+    const embeddings: EmbedResult['embeddings'] = {};
+    const meta: StepMeta[] = [];
+    for (const encoder of encoders) {
+      const { embedding, ...found } = await this.find(embedStep(this.services), at, { subject, encoder });
+      embeddings[encoder] = embedding;
+      meta.push(found);
+    }
+    return this.keep(at, 'embed', `:${subject.role}`, { embeddings, meta });
+  };
+
+  feedback: Steps['feedback'] = async (at, arm) => this.keep(at, 'feedback', '', await this.find(feedbackStep, at, { item: this.item, at, arm }));
+
+  score: Steps['score'] = async (at, subject) => this.keep(at, 'score', '', await this.find(scoreStep, at, { item: this.item, at, subject }));
+
+  private async find<Input, Result>(definition: StepDefinition<Input, Result>, at: StepAt, input: Input): Promise<Result & StepMeta> {
+    const found = await findRecorded(definition, this.run, input, { item: this.item, at, attempt: 1, device: this.services.device }).catch((error: unknown) => {
+      // What cannot even be prepared fails in its own step, with its name on it.
+      if (RefineError.is(error) && error.code === 'InvalidInput') return undefined;
+      throw error;
+    });
+    if (!found) throw new StepFailed({ type: 'NotRecorded', message: 'not recorded', step: definition.step, arm: at.arm, round: at.round, attempt: 0 });
+    return found;
+  }
+
+  private keep<T extends RecalledStep>(at: StepAt, step: StepName, suffix: string, result: T): T {
+    this.bytes += JSON.stringify(result).length + 80;
+    if (this.bytes < RECALL_BYTES) this.recalled[stepName(step, at, suffix)] = result;
+    return result;
+  }
+}

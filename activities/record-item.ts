@@ -1,0 +1,15 @@
+import type { ItemOutcome, ItemRecord } from '../core/types.js';
+import type { RunContext } from './services.js';
+import type { ItemDone, ItemRef } from './types.js';
+
+/** Writes an item's record: from here on the item is what the record says. */
+export async function recordItem(run: RunContext, item: ItemRef, outcome: ItemOutcome, reason?: string): Promise<ItemDone> {
+  const { position } = await run.files.readIndexed(item.offset);
+  const record: ItemRecord = { id: item.id, key: item.key, position, ...outcome, ...(reason === undefined ? {} : { reason }) };
+  await run.files.writeItem(record);
+  return itemDone(record);
+}
+
+export function itemDone({ key, state, spent, steps }: ItemRecord): ItemDone {
+  return { key, state, spent, steps };
+}

@@ -1,0 +1,110 @@
+import { stepKey } from '../core/step-key.js';
+import type { ArtifactRef, StepAt, StepKeyInput, StepMeta, StepRecord } from '../core/types.js';
+import type { ItemRef } from './types.js';
+import type { RunContext } from './services.js';
+
+/** What a step will do, known before it does it: everything its key is made of. */
+export type PreparedStep = Omit<StepKeyInput, 'step' | 'stepVersion'>;
+
+export interface StepOutput {
+  outputs: Record<string, ArtifactRef>;
+  values: Record<string, unknown>;
+}
+
+/** What carrying a step out may use beside its input. */
+export interface StepTools {
+  signal: AbortSignal;
+  /** Tells Temporal that the step lives; `done` of `total` parts are through. */
+  progress(done: number, total: number): void;
+}
+
+/**
+ * One kind of step. `prepare` is cheap, reads only the store and gives the key; `execute` calls the engine;
+ * `read` turns the record, new or found, into the step's result.
+ */
+export interface StepDefinition<Input, Result> {
+  step: StepKeyInput['step'];
+  /** Raised when the same inputs no longer give the same result. */
+  version: number;
+  prepare(run: RunContext, input: Input): Promise<PreparedStep>;
+  execute(run: RunContext, input: Input, prepared: PreparedStep, tools: StepTools): Promise<StepOutput>;
+  read(record: StepRecord): Result;
+}
+
+/** Where a step stands and who runs it: what the ledger says beside the result. */
+export interface StepPlace {
+  item: ItemRef;
+  at: StepAt;
+  attempt: number;
+  device: string;
+}
+
+const CACHED: Omit<StepMeta, 'key'> = { cached: true, attempts: 0, seconds: 0 };
+
+/** The recorded result of a step, or `undefined`. Runs nothing. */
+export async function findRecorded<Input, Result>(
+  definition: StepDefinition<Input, Result>,
+  run: RunContext,
+  input: Input,
+  place: StepPlace,
+): Promise<(Result & StepMeta) | undefined> {
+  const record = await run.store.findStep(keyed(definition, await definition.prepare(run, input)).key);
+  if (!record) return undefined;
+  await run.ledger.recorded(entry(definition, place, record.key));
+  return { ...definition.read(record), key: record.key, ...CACHED };
+}
+
+/**
+ * Runs a step: looks its key up, and only where nothing is recorded carries it out, with a durable start record
+ * before the engine is called and an end record whatever comes of it.
+ */
+export async function runStep<Input, Result>(
+  definition: StepDefinition<Input, Result>,
+  run: RunContext,
+  input: Input,
+  place: StepPlace,
+  tools: StepTools,
+): Promise<Result & StepMeta> {
+  const prepared = await definition.prepare(run, input);
+  const { key, keyInput } = keyed(definition, prepared);
+  const found = await run.store.findStep(key);
+  if (found) {
+    await run.ledger.recorded(entry(definition, place, key));
+    return { ...definition.read(found), key, ...CACHED };
+  }
+  const attempt = await run.ledger.start({ ...entry(definition, place, key), attempt: place.attempt, device: place.device });
+  const startedAt = performance.now();
+  try {
+    const output = await definition.execute(run, input, prepared, tools);
+    const seconds = secondsSince(startedAt);
+    const unpinned = keyInput.model !== null && typeof keyInput.model !== 'string';
+    const record = await run.store.recordStep({ ...keyInput, key, ...output, unpinned, seconds });
+    await run.ledger.end({ id: attempt, status: 'completed', seconds, bytes: bytesOf(record), tokens: tokensOf(record) });
+    return { ...definition.read(record), key, cached: false, attempts: place.attempt, seconds };
+  } catch (error) {
+    const status = tools.signal.aborted ? 'cancelled' : 'failed';
+    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    await run.ledger.end({ id: attempt, status, seconds: secondsSince(startedAt), error: message }).catch(() => undefined);
+    throw error;
+  }
+}
+
+function keyed(definition: { step: StepKeyInput['step']; version: number }, prepared: PreparedStep): { key: string; keyInput: StepKeyInput } {
+  const keyInput: StepKeyInput = { step: definition.step, stepVersion: definition.version, ...prepared };
+  return { key: stepKey(keyInput), keyInput };
+}
+
+function entry(definition: { step: StepKeyInput['step'] }, { item, at }: StepPlace, key: string) {
+  return { step: definition.step, item: item.id, arm: at.arm, round: at.round, draw: at.draw, key };
+}
+
+const secondsSince = (startedAt: number): number => (performance.now() - startedAt) / 1000;
+
+function bytesOf(record: StepRecord): number {
+  return Object.values(record.outputs).reduce((sum, output) => sum + output.bytes, 0);
+}
+
+function tokensOf(record: StepRecord): number | null {
+  const tokens = record.values['tokens'] as { used?: number } | undefined;
+  return tokens?.used ?? null;
+}

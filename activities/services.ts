@@ -1,0 +1,73 @@
+import type { InferenceHost } from '../engine/inference/index.js';
+import { openStore, type LedgerWriter, type RunFiles, type Store } from '../engine/storage/index.js';
+import { StorageUnavailable } from '../core/errors.js';
+import { itemPlan, type ItemPlan } from '../core/item-plan.js';
+import type { RunManifest } from '../core/recipe.js';
+import type { RunRef } from '../core/types.js';
+
+/** A run as an activity sees it: its manifest, its files, and the store they are in. */
+export interface RunContext {
+  manifest: RunManifest;
+  plan: ItemPlan;
+  store: Store;
+  files: RunFiles;
+  ledger: LedgerWriter;
+}
+
+export interface ServicesOptions {
+  /** Name of this worker process in the ledger; unique among the workers of a run. */
+  worker: string;
+  /** The device's inference host; `null` on workers that run no models. */
+  host: InferenceHost | null;
+  /** Where this machine sees the store, when that is elsewhere than where the run was started. */
+  store?: string;
+  /** Maps a model's path as the run names it to where this machine has it. */
+  modelPath?: (path: string) => string;
+}
+
+/** What activities stand on in one worker process. Opens each store and each run once. */
+export class ActivityServices {
+  readonly host: InferenceHost | null;
+  private readonly stores = new Map<string, Promise<Store>>();
+  private readonly runs = new Map<string, Promise<RunContext>>();
+
+  constructor(private readonly options: ServicesOptions) {
+    this.host = options.host;
+  }
+
+  /** Name of what a step ran on, for the ledger. */
+  get device(): string {
+    return this.host?.device ?? 'cpu';
+  }
+
+  /** Throws StorageUnavailable where the run's manifest is not in the store that this worker sees. */
+  openRun(run: RunRef): Promise<RunContext> {
+    return memoized(this.runs, `${run.store}\n${run.runId}`, async () => {
+      const store = await this.openStore(this.options.store ?? run.store);
+      const files = store.run(run.runId);
+      const manifest = await files.readManifest();
+      if (!manifest) throw new StorageUnavailable(`run ${run.runId} has no manifest in ${store.uri}; does this worker see the same store?`);
+      return { manifest, plan: itemPlan(manifest.recipe), store, files, ledger: store.ledgerWriter(run.runId, this.options.worker) };
+    });
+  }
+
+  modelFolder(manifest: RunManifest, model: string): string {
+    const path = manifest.models[model]!.path;
+    return this.options.modelPath?.(path) ?? path;
+  }
+
+  private openStore(uri: string): Promise<Store> {
+    return memoized(this.stores, uri, () => openStore(uri));
+  }
+}
+
+/** One in-flight promise per key; a failure is forgotten, so that the next call tries anew. */
+function memoized<T>(cache: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  let promise = cache.get(key);
+  if (!promise) {
+    promise = make();
+    cache.set(key, promise);
+    promise.catch(() => cache.delete(key));
+  }
+  return promise;
+}

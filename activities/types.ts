@@ -1,0 +1,154 @@
+import type { BudgetRecipe } from '../core/recipe.js';
+import type { ItemPlan } from '../core/item-plan.js';
+import type { EmbedSubject, ItemInput, ScoreSubject } from '../core/refine-loop.js';
+import type {
+  EmbedResult,
+  FeedbackResult,
+  GenerateResult,
+  ItemOutcome,
+  ItemState,
+  PromptPart,
+  RunRef,
+  RunState,
+  ScoreResult,
+  Spent,
+  StepAt,
+  StepCounts,
+} from '../core/types.js';
+
+/** Which items a run works on. `missing`: all without a record; a first run is that, too. */
+export type Selection = { kind: 'missing' } | { kind: 'failed' } | { kind: 'items'; keys: string[] };
+
+export interface IndexDatasetInput {
+  run: RunRef;
+}
+export interface IndexDatasetResult {
+  /** All rows, skipped ones included. */
+  total: number;
+  items: number;
+  skipped: number;
+  worstCaseImages: number;
+  budget: BudgetRecipe;
+}
+
+export interface ReadIndexPageInput {
+  run: RunRef;
+  selection: Selection;
+  /** Offsets [from, to). */
+  from: number;
+  to: number;
+  limit: number;
+}
+export interface IndexPageEntry {
+  offset: number;
+  id: string;
+  key: string;
+  /** The caption's beginning, for the Temporal UI. */
+  summary: string;
+}
+export interface ReadIndexPageResult {
+  entries: IndexPageEntry[];
+  /** Where to read on; `null` at the end. */
+  next: number | null;
+}
+
+/** Names an item for its activities. */
+export interface ItemRef {
+  run: RunRef;
+  offset: number;
+  id: string;
+  key: string;
+}
+
+export interface RecallItemInput {
+  item: ItemRef;
+}
+export interface RecallItemResult {
+  plan: ItemPlan;
+  input: ItemInput;
+  /** Results of steps that are recorded, by {@link stepName}. */
+  recalled: Record<string, RecalledStep>;
+}
+export type RecalledStep = GenerateResult | EmbedResult | FeedbackResult | ScoreResult;
+
+export interface GenerateInput {
+  item: ItemRef;
+  at: StepAt;
+  parts: PromptPart[];
+}
+export interface EmbedInput {
+  item: ItemRef;
+  at: StepAt;
+  subject: EmbedSubject;
+  encoders: string[];
+}
+export interface FeedbackInput {
+  item: ItemRef;
+  at: StepAt;
+  arm: string;
+}
+export interface ScoreInput {
+  item: ItemRef;
+  at: StepAt;
+  subject: ScoreSubject;
+}
+
+export interface RecordItemInput {
+  item: ItemRef;
+  outcome: ItemOutcome;
+  reason?: string;
+}
+
+export interface ReconcileItemsInput {
+  run: RunRef;
+  items: Array<{ offset: number; id: string; key: string }>;
+}
+export interface ReconcileItemsResult {
+  /** Items that are over, in whatever way; the rest are still running. */
+  over: ItemDone[];
+}
+
+/** What an item tells its partition when its record is written. */
+export interface ItemDone {
+  key: string;
+  state: ItemState;
+  spent: Spent;
+  steps: StepCounts;
+}
+
+export interface SetRunStateInput {
+  run: RunRef;
+  state: RunState;
+}
+export interface FinishRunInput {
+  run: RunRef;
+  ended: 'completed' | 'budget_reached' | 'cancelled';
+}
+export interface FinishRunResult {
+  state: RunState;
+  items: Partial<Record<ItemState | 'pending', number>>;
+}
+
+/** On the workflow's own queue: cheap, no model. */
+export interface OrchestratorActivities {
+  indexDataset(input: IndexDatasetInput): Promise<IndexDatasetResult>;
+  readIndexPage(input: ReadIndexPageInput): Promise<ReadIndexPageResult>;
+  recallItem(input: RecallItemInput): Promise<RecallItemResult>;
+  recordItem(input: RecordItemInput): Promise<ItemDone>;
+  reconcileItems(input: ReconcileItemsInput): Promise<ReconcileItemsResult>;
+  setRunState(input: SetRunStateInput): Promise<void>;
+  finishRun(input: FinishRunInput): Promise<FinishRunResult>;
+}
+
+/** The steps of the loop; which queue each runs on is the workflow's business. */
+export interface StepActivities {
+  generateImage(input: GenerateInput): Promise<GenerateResult>;
+  embed(input: EmbedInput): Promise<EmbedResult>;
+  writeFeedback(input: FeedbackInput): Promise<FeedbackResult>;
+  scoreImage(input: ScoreInput): Promise<ScoreResult>;
+}
+
+/** Names a step within its item: the way to find its recalled result. */
+export function stepName(step: string, at: StepAt, subject = ''): string {
+  return `${at.arm ?? ''}/${at.round}/${at.draw}/${step}${subject}`;
+}

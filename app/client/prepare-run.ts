@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import { InvalidInput } from '../../core/errors.js';
+import { RUN_ID_PATTERN } from '../../core/ids.js';
+import { metricOf } from '../../core/item-plan.js';
+import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
+import type { Digest } from '../../core/types.js';
+import { readDataset, sampleRows } from '../../engine/datasets/index.js';
+import { checkModelFolder, modelDigest, readPack, runtimeOf, verifyPack, type ModelKind } from '../../engine/inference/index.js';
+import { defaultRunId, modelPaths, recipeDigest, sharedModelProblem, type LoadedRecipe } from '../recipe/index.js';
+
+/** A run that could be started: everything checked that can be checked before the first step. */
+export interface PreparedRun {
+  manifest: RunManifest;
+  storeUri: string;
+  /** Rows that the run takes; some may turn out to be unusable when their pictures are read. */
+  rows: number;
+}
+
+/**
+ * Checks dataset and models and fixes what the run is.
+ * @param runId default: the recipe's name and digest, so that the same command finds its run again
+ * @throws InvalidInput naming the file and what to do
+ */
+export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<PreparedRun> {
+  const { recipe, baseDir } = loaded;
+  if (runId !== undefined && !RUN_ID_PATTERN.test(runId)) {
+    throw new InvalidInput(`run id ${JSON.stringify(runId)}: use letters, digits, ".", "_" and "-", at most 64`);
+  }
+  const dataset = await readDataset(recipe.dataset.uri, recipe.dataset, baseDir, feedbackColumns(recipe));
+  const rows = sampleRows(dataset.entries, recipe.dataset).length;
+  if (!dataset.hasImages && metricOf(recipe.scores.primary.metric).needsTrueImage) {
+    throw new InvalidInput(`${recipe.dataset.uri} has no true images (column ${recipe.dataset.columns.image}), and the primary score ${recipe.scores.primary.metric} compares with them; choose another primary`);
+  }
+  const models = Object.fromEntries(await Promise.all(modelPaths(recipe).map(async (path) => [path, await modelEntry(loaded, path)] as const)));
+  const digests = Object.fromEntries(Object.entries(models).map(([path, model]) => [path, model.digest]));
+  const problem = sharedModelProblem(recipe, digests);
+  if (problem) throw new InvalidInput(problem);
+  const digest = recipeDigest(recipe, digests);
+  const manifest: RunManifest = {
+    formatVersion: 1,
+    runId: runId ?? defaultRunId(recipe, digest),
+    recipe,
+    recipeDigest: digest,
+    datasetUri: dataset.uri,
+    models,
+    runtime: runtimeOf({ provider: recipe.generator.provider, batching: recipe.batching }),
+    software: software(),
+    createdAt: new Date().toISOString(),
+  };
+  return { manifest, storeUri: loaded.storeUri, rows };
+}
+
+async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntry> {
+  const folder = loaded.resolvePath(path);
+  await checkModelFolder(folder, modelKind(loaded, path));
+  const pack = await readPack(folder);
+  if (pack) await verifyPack(folder);
+  return { path: folder, digest: await modelDigest(folder), trainedOn: (pack?.trainedOn.digests ?? []) as Digest[] };
+}
+
+function modelKind({ recipe }: LoadedRecipe, path: string): ModelKind {
+  if (path === recipe.generator.model) return 'text-to-image';
+  const { select, primary, report } = recipe.scores;
+  const score = [primary, select, ...report].find(({ model }) => model === path)!;
+  return metricOf(score.metric).needsCaption ? 'image-text' : 'image';
+}
+
+/** Name and version of this package, from wherever it is installed. */
+export function software(): { name: string; version: string } {
+  for (const path of ['../../package.json', '../../../package.json']) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { name: string; version: string };
+      if (name === 'refineloop') return { name, version };
+    } catch {
+      // One level further up when compiled.
+    }
+  }
+  return { name: 'refineloop', version: '0.0.0' };
+}

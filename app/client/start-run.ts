@@ -1,0 +1,94 @@
+import type { Client } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, WorkflowNotFoundError } from '@temporalio/common';
+import type { Selection } from '../../activities/types.js';
+import { InvalidInput } from '../../core/errors.js';
+import { runWorkflowId } from '../../core/ids.js';
+import { TASK_QUEUES } from '../../core/queues.js';
+import type { RunManifest } from '../../core/recipe.js';
+import { openStore } from '../../engine/storage/index.js';
+import type { FinishRunResult } from '../../activities/types.js';
+import type { RefineDatasetInput } from '../../workflows/refine-dataset.js';
+import type { PreparedRun } from './prepare-run.js';
+
+/** Items in flight where nothing else is said: enough to keep a device busy while others wait for their scores. */
+export const DEFAULT_CONCURRENCY = 8;
+
+export interface StartOptions {
+  concurrency?: number;
+  /** Base URL for links to pictures in the Temporal UI. */
+  links?: string | null;
+  selection?: Selection;
+}
+
+export type Started = 'started' | 'attached' | 'finished';
+
+/**
+ * Writes the run's manifest and starts its workflow, or finds it: the same id with the same recipe is the same run.
+ * `finished`: it is over and nothing was started.
+ * @throws InvalidInput where the id belongs to another recipe
+ */
+export async function startRun(client: Client, prepared: PreparedRun, options: StartOptions = {}): Promise<Started> {
+  const { manifest, storeUri } = prepared;
+  await claimRun(prepared);
+  const files = (await openStore(storeUri)).run(manifest.runId);
+  const state = await files.readState();
+  const over = state?.finishedAt !== undefined && state.finishedAt !== null;
+  if (await isOpen(client, manifest.runId)) return 'attached';
+  if (over && state?.state !== 'cancelled' && state?.state !== 'failed') return 'finished';
+  await startWorkflow(client, manifest.runId, storeUri, options);
+  return 'started';
+}
+
+/**
+ * Writes the manifest, or compares it with the one that is there.
+ * @throws InvalidInput where the id belongs to another recipe
+ */
+export async function claimRun({ manifest, storeUri }: PreparedRun): Promise<RunManifest> {
+  const files = (await openStore(storeUri)).run(manifest.runId);
+  const kept = await files.createManifest(manifest);
+  if (kept.recipeDigest !== manifest.recipeDigest) {
+    throw new InvalidInput(
+      `run ${manifest.runId} is there already with another recipe or other models (${kept.recipeDigest}, now ${manifest.recipeDigest}); give this one another id with --run`,
+    );
+  }
+  return kept;
+}
+
+export async function startWorkflow(client: Client, runId: string, store: string, options: StartOptions = {}): Promise<void> {
+  const { concurrency = DEFAULT_CONCURRENCY, links = null, selection = { kind: 'missing' } } = options;
+  const input: RefineDatasetInput = { run: { runId, store }, selection, concurrency, links };
+  try {
+    await client.workflow.start('refineDataset', {
+      workflowId: runWorkflowId(runId),
+      taskQueue: TASK_QUEUES.orchestrator,
+      workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
+      staticSummary: `refineloop run ${runId}`,
+      args: [input],
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+export async function isOpen(client: Client, runId: string): Promise<boolean> {
+  try {
+    return (await client.workflow.getHandle(runWorkflowId(runId)).describe()).status.name === 'RUNNING';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}
+
+/** Waits for the run's workflow; how it ended stands in the store. */
+export async function waitForRun(client: Client, runId: string): Promise<void> {
+  await client.workflow
+    .getHandle(runWorkflowId(runId))
+    .result()
+    .then(
+      (result: FinishRunResult) => result,
+      (error: unknown) => {
+        if (error instanceof Error && error.name === 'WorkflowFailedError') return;
+        throw error;
+      },
+    );
+}

@@ -1,0 +1,112 @@
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DefaultLogger, NativeConnection, Runtime, type LogEntry, type Worker } from '@temporalio/worker';
+import type { QueueRole } from '../../core/item-plan.js';
+import { openStore } from '../../engine/storage/index.js';
+import { createWorker } from '../../workers/index.js';
+import { connect, type OpenClient } from '../client/connect.js';
+import { embeddedFolder, removeServerFile, writeServerFile } from '../client/server-file.js';
+import { serveStore } from '../web/serve.js';
+import { choosePort, startTemporalServer } from './temporal-server.js';
+
+export interface EmbeddedOptions {
+  storeUri: string;
+  port?: number;
+  uiPort?: number;
+  webPort?: number;
+}
+
+/** Server, workers and web page in and beside this process. */
+export interface Embedded {
+  open: OpenClient;
+  ui: string;
+  web: string;
+  /** Resolves, or rejects, when server or workers end before they were stopped. */
+  broken: Promise<never>;
+  stop(): Promise<void>;
+}
+
+const USUAL_WEB_PORT = 8234;
+const NAMESPACE = 'default';
+const ROLES: QueueRole[] = ['orchestrator', 'cpu', 'gpu'];
+
+/**
+ * The embedded default: Temporal's development server on a SQLite file beside the store, one worker a queue, and the
+ * page behind the links. What was running on that file when it was stopped, or killed, goes on.
+ */
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const { storeUri } = options;
+  const folder = embeddedFolder(storeUri);
+  const store = await openStore(storeUri);
+  await mkdir(folder, { recursive: true });
+  const webPort = await choosePort(options.webPort, USUAL_WEB_PORT, '--web-port');
+  const server = await startTemporalServer({
+    database: join(folder, 'temporal.sqlite'),
+    logFile: join(folder, 'temporal.log'),
+    port: options.port,
+    uiPort: options.uiPort,
+  });
+  const stopping: Array<() => Promise<void>> = [server.stop];
+  const stop = async () => {
+    for (const step of stopping.splice(0).reverse()) await step();
+  };
+  try {
+    const web = await serveStore(store, webPort);
+    stopping.push(web.close);
+    const workers = await startWorkers(server.address, join(folder, 'workers.log'));
+    stopping.push(workers.stop);
+    const settings = { connectionOptions: { address: server.address }, namespace: NAMESPACE, source: 'embedded' as const, ui: server.ui, web: web.url };
+    const open = await connect(settings);
+    stopping.push(open.close);
+    await writeServerFile(storeUri, { address: server.address, namespace: NAMESPACE, ui: server.ui, web: web.url, pid: process.pid });
+    stopping.push(() => removeServerFile(storeUri));
+    const died = server.ended.then(() => {
+      throw new Error(`the embedded Temporal server has ended; its log is ${join(folder, 'temporal.log')}`);
+    });
+    const broken = Promise.race([died, workers.failed]);
+    broken.catch(() => undefined); // Whoever waits hears of it.
+    return { open, ui: server.ui, web: web.url, broken, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startWorkers(address: string, logFile: string): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
+  installLog(logFile);
+  const connection = await NativeConnection.connect({ address });
+  const workers = await Promise.all(ROLES.map((role) => createWorker({ connection, namespace: NAMESPACE, role })));
+  const runs = workers.map((worker) => worker.run());
+  const failed = new Promise<never>((_, reject) => runs.forEach((run) => run.catch(reject)));
+  failed.catch(() => undefined);
+  const stop = async () => {
+    workers.forEach(shutdown);
+    await Promise.allSettled(runs);
+    await connection.close();
+  };
+  return { failed, stop };
+}
+
+function shutdown(worker: Worker): void {
+  if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+
+let logInstalled = false;
+
+/** Workers log to a file, so that the terminal stays the person's. Signals are the command's business. */
+function installLog(file: string): void {
+  if (logInstalled) return;
+  logInstalled = true;
+  const log = createWriteStream(file, { flags: 'a' });
+  const write = ({ level, message, meta, timestampNanos }: LogEntry) => {
+    const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
+    log.write(`${time} ${level} ${message} ${meta === undefined ? '' : JSON.stringify(meta, plain)}\n`);
+  };
+  Runtime.install({ logger: new DefaultLogger('INFO', write), shutdownSignals: [] });
+}
+
+function plain(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  return value instanceof Error ? value.stack : value;
+}

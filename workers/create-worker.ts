@@ -1,0 +1,29 @@
+import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { TASK_QUEUES } from '../core/queues.js';
+import { RefineLoopPlugin, type RefineLoopPluginOptions } from './plugin.js';
+import { ensureSearchAttributes } from './search-attributes.js';
+
+export interface CreateWorkerOptions extends RefineLoopPluginOptions {
+  connection: NativeConnection;
+  namespace: string;
+}
+
+/** Steps a worker takes on at once. A device runs one at a time; the rest wait in its host, so that it is never idle. */
+const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
+  orchestrator: { maxConcurrentActivityTaskExecutions: 40, maxConcurrentWorkflowTaskExecutions: 40, maxCachedWorkflows: 500 },
+  cpu: { maxConcurrentActivityTaskExecutions: 4 },
+  gpu: { maxConcurrentActivityTaskExecutions: 4 },
+};
+
+/** One of the project's own workers, by role. The same plugin makes it that others install. */
+export async function createWorker({ connection, namespace, ...options }: CreateWorkerOptions): Promise<Worker> {
+  if (options.role === 'orchestrator') await ensureSearchAttributes(connection, namespace);
+  return Worker.create({
+    connection,
+    namespace,
+    taskQueue: TASK_QUEUES[options.role],
+    plugins: [new RefineLoopPlugin(options)],
+    shutdownGraceTime: '10 seconds',
+    ...SLOTS[options.role],
+  });
+}

@@ -1,0 +1,4 @@
+/** Processes that poll. */
+export { RefineLoopPlugin, type RefineLoopPluginOptions } from './plugin.js';
+export { createWorker, type CreateWorkerOptions } from './create-worker.js';
+export { ensureSearchAttributes } from './search-attributes.js';

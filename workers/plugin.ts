@@ -1,0 +1,87 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SimplePlugin } from '@temporalio/plugin';
+import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
+import { ActivityServices, createActivities } from '../activities/index.js';
+import { sha256Hex } from '../core/content-hash.js';
+import type { QueueRole } from '../core/item-plan.js';
+import { InferenceHost } from '../engine/inference/index.js';
+
+export interface RefineLoopPluginOptions {
+  /** What the worker is for. A worker on a queue of your own that runs the workflows is an `orchestrator`. */
+  role: QueueRole;
+  /** Device number, for `gpu`: one inference host a worker, one worker a device. Default 0. */
+  device?: number;
+  /** ONNX Runtime's execution provider, for `gpu`. Default `cpu`. */
+  provider?: string;
+  /** Where this machine sees the store, when that is elsewhere than where runs are started. */
+  store?: string;
+  /** Maps a model's path as the run names it to where this machine has it. */
+  modelPath?: (path: string) => string;
+}
+
+/** Only these two are ever chosen between, so that a user's own workflows stay in the bundle. */
+const OWN_WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
+const OWN_BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+
+/**
+ * Adds the refine loop to a Temporal worker: its activities, and for `orchestrator` its workflows beside the worker's own.
+ * The project's own workers are made with it. Pass it also to `bundleWorkflowCode` where you bundle yourself.
+ * @example
+ * const worker = await Worker.create({ connection, taskQueue: 'orchestrator', workflowsPath, plugins: [new RefineLoopPlugin({ role: 'orchestrator' })] });
+ */
+export class RefineLoopPlugin extends SimplePlugin {
+  private readonly host: InferenceHost | null;
+  private readonly role: QueueRole;
+
+  constructor(options: RefineLoopPluginOptions) {
+    const { role, device = 0, provider = 'cpu', store, modelPath } = options;
+    const host = role === 'gpu' ? new InferenceHost({ device, provider }) : null;
+    const worker = `${hostname()}-${process.pid}-${role}${role === 'gpu' ? `-${device}` : ''}`;
+    super({ name: 'refineloop', activities: createActivities(new ActivityServices({ worker, host, store, modelPath })) });
+    this.host = host;
+    this.role = role;
+  }
+
+  override configureWorker(options: WorkerOptions): WorkerOptions {
+    return super.configureWorker(this.role === 'orchestrator' ? withOwnWorkflows(options) : options);
+  }
+
+  override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
+    return super.configureReplayWorker(withOwnWorkflows(options));
+  }
+
+  override configureBundler(options: BundleOptions): BundleOptions {
+    return super.configureBundler({ ...options, workflowsPath: combinedWorkflows(options.workflowsPath) });
+  }
+
+  /** Ends the inference host with the worker. */
+  override async runWorker(worker: Worker, next: (w: Worker) => Promise<void>): Promise<void> {
+    try {
+      await super.runWorker(worker, next);
+    } finally {
+      await this.host?.close();
+    }
+  }
+}
+
+type HasWorkflows = Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>;
+
+/** A bundle that the user made stays; a path becomes one that exports both; with neither, our prebuilt bundle. */
+function withOwnWorkflows<T extends HasWorkflows>(options: T): T {
+  if (options.workflowBundle) return options;
+  if (options.workflowsPath) return { ...options, workflowsPath: combinedWorkflows(options.workflowsPath) };
+  return existsSync(OWN_BUNDLE) ? { ...options, workflowBundle: { codePath: OWN_BUNDLE } } : { ...options, workflowsPath: OWN_WORKFLOWS };
+}
+
+/** Writes, once per path, a module that re-exports the user's workflows and ours. */
+function combinedWorkflows(theirs: string): string {
+  if (theirs === OWN_WORKFLOWS || theirs.includes('refineloop-workflows-')) return theirs;
+  const folder = join(tmpdir(), `refineloop-workflows-${sha256Hex(`${theirs}\n${OWN_WORKFLOWS}`).slice(0, 16)}`);
+  const file = join(folder, 'index.js');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(file, [theirs, OWN_WORKFLOWS].map((path) => `export * from ${JSON.stringify(path)};\n`).join(''));
+  return file;
+}

@@ -1,0 +1,28 @@
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { ItemDone, Selection } from '../activities/types.js';
+import type { RunState } from '../core/types.js';
+
+/** To a run's root, and on to its partitions: start no further item / go on. */
+export const pauseSignal = defineSignal('pause');
+export const resumeSignal = defineSignal('resume');
+
+/** From an item to its partition, once its record is written: it only frees a slot, the record is the truth. */
+export const itemDoneSignal = defineSignal<[ItemDone]>('itemDone');
+
+/** To an open run: take these items up again once what runs now is through. */
+export const retryUpdate = defineUpdate<void, [Selection]>('retry');
+
+export interface RunProgress {
+  state: RunState;
+  partitions: number;
+}
+/** Of a run's root. */
+export const runProgressQuery = defineQuery<RunProgress>('progress');
+
+export interface PartitionProgress {
+  /** Readable ids of the items that are running. */
+  running: string[];
+  paused: boolean;
+}
+/** Of a partition. */
+export const partitionProgressQuery = defineQuery<PartitionProgress>('partitionProgress');

@@ -1,0 +1,141 @@
+import {
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  ParentClosePolicy,
+  executeChild,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
+import type { FinishRunResult, IndexDatasetResult, Selection } from '../activities/types.js';
+import { partitionWorkflowId } from '../core/ids.js';
+import { shareOf } from '../core/policy/budget.js';
+import type { RunRef, RunState } from '../core/types.js';
+import { pauseSignal, resumeSignal, retryUpdate, runProgressQuery } from './messages.js';
+import { refinePartition, type PartitionResult } from './refine-partition.js';
+import { indexing, orchestration } from './run-activities.js';
+import { attributes } from './search-attributes.js';
+
+export interface RefineDatasetInput {
+  run: RunRef;
+  selection: Selection;
+  /** Items in flight over the whole run. */
+  concurrency: number;
+  /** Base URL under which artifacts can be looked at, for links in the Temporal UI; `null`: digests are shown. */
+  links: string | null;
+}
+
+/** Items a partition holds at most, and partitions a run: what one parent's history carries. */
+const PARTITION_ITEMS = 5_000;
+const MAX_PARTITIONS = 200;
+
+/** Root of a run: indexes the dataset, runs its partitions, writes down how it ended. Holds no items itself. */
+export async function refineDataset(input: RefineDatasetInput): Promise<FinishRunResult> {
+  const { run } = input;
+  const selections: Selection[] = [input.selection];
+  let state: RunState = 'starting';
+  let partitions: string[] = [];
+  let paused = false;
+
+  const setPaused = (value: boolean) => async () => {
+    paused = value;
+    if (state === 'running' || state === 'paused') state = value ? 'paused' : 'running';
+    await orchestration.setRunState({ run, state });
+    for (const id of partitions) {
+      // A partition that has ended meanwhile needs no word.
+      await getExternalWorkflowHandle(id)
+        .signal(value ? pauseSignal : resumeSignal)
+        .catch(() => undefined);
+    }
+  };
+  setHandler(pauseSignal, setPaused(true), { description: 'Start no further item; items in flight go on to their end.' });
+  setHandler(resumeSignal, setPaused(false), { description: 'Go on after a pause.' });
+  setHandler(retryUpdate, (selection) => void selections.push(selection), {
+    description: 'Take failed or named items up again once what runs now is through.',
+  });
+  setHandler(runProgressQuery, () => ({ state, partitions: partitions.length }));
+  upsertSearchAttributes(attributes({ RefineRun: run.runId, RefineStatus: 'running' }));
+
+  try {
+    const index = await indexing.indexDataset({ run });
+    state = paused ? 'paused' : 'running';
+    await orchestration.setRunState({ run, state });
+    setCurrentDetails(describeIndex(index));
+    for (;;) {
+      let ended: 'completed' | 'budget_reached' = 'completed';
+      for (const selection of selections.splice(0)) {
+        const ranges = partitionRanges(index.items);
+        partitions = ranges.map((_, n) => partitionWorkflowId(run.runId, n));
+        const results = await Promise.all(ranges.map((range, n) => runPartition(input, index, selection, n, range, ranges.length, paused)));
+        partitions = [];
+        if (results.some((r) => r.budgetReached)) ended = 'budget_reached';
+      }
+      const result = await finish(run, ended);
+      if (selections.length === 0) return result; // Else a retry came in while the end was written down.
+      await orchestration.setRunState({ run, state });
+    }
+  } catch (error) {
+    if (isCancellation(error)) {
+      await CancellationScope.nonCancellable(() => finish(run, 'cancelled'));
+    } else {
+      await orchestration.setRunState({ run, state: 'failed' });
+      upsertSearchAttributes(attributes({ RefineStatus: 'failed' }));
+    }
+    throw error;
+  }
+}
+
+async function finish(run: RunRef, ended: 'completed' | 'budget_reached' | 'cancelled'): Promise<FinishRunResult> {
+  const result = await orchestration.finishRun({ run, ended });
+  const counts = Object.entries(result.items).map(([state, n]) => `| ${state} | ${n} |`);
+  setCurrentDetails(['| items | |', '|---|---|', ...counts].join('\n'));
+  upsertSearchAttributes(attributes({ RefineStatus: result.state }));
+  return result;
+}
+
+function runPartition(
+  input: RefineDatasetInput,
+  index: IndexDatasetResult,
+  selection: Selection,
+  n: number,
+  [from, to]: [number, number],
+  partitions: number,
+  paused: boolean,
+): Promise<PartitionResult> {
+  return executeChild(refinePartition, {
+    workflowId: partitionWorkflowId(input.run.runId, n),
+    staticSummary: `${input.run.runId}: items ${from}..${to - 1}`,
+    // A root that is gone takes its partitions along; items in flight end on their own and are recorded.
+    parentClosePolicy: ParentClosePolicy.TERMINATE,
+    cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+    typedSearchAttributes: attributes({ RefineRun: input.run.runId, RefineStatus: 'running' }),
+    args: [
+      {
+        run: input.run,
+        partition: n,
+        selection,
+        from,
+        to,
+        window: Math.max(1, Math.floor(input.concurrency / partitions)),
+        budget: shareOf(index.budget, to - from, index.items),
+        worstCaseImages: index.worstCaseImages,
+        links: input.links,
+        paused,
+      },
+    ],
+  });
+}
+
+/** Even ranges [from, to) of at most {@link PARTITION_ITEMS} items. */
+function partitionRanges(items: number): Array<[number, number]> {
+  if (items === 0) return [];
+  const count = Math.min(MAX_PARTITIONS, Math.ceil(items / PARTITION_ITEMS));
+  const size = Math.ceil(items / count);
+  return Array.from({ length: count }, (_, n): [number, number] => [n * size, Math.min(items, (n + 1) * size)]).filter(([from, to]) => from < to);
+}
+
+function describeIndex(index: IndexDatasetResult): string {
+  return `${index.items} items, ${index.skipped} skipped, at most ${index.items * index.worstCaseImages} images.`;
+}

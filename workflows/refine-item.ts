@@ -1,0 +1,154 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  getExternalWorkflowHandle,
+  isCancellation,
+  proxyActivities,
+  setCurrentDetails,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { stepName, type ItemDone, type ItemRef, type RecallItemResult, type StepActivities } from '../activities/types.js';
+import { feedbackQueue, type ItemPlan, type QueueRole } from '../core/item-plan.js';
+import { failurePolicy, FAILURE_CODES, type FailureCode } from '../core/errors.js';
+import { guardPayload } from '../core/payload-guard.js';
+import { TASK_QUEUES } from '../core/queues.js';
+import { refineLoop, StepFailed, type Steps } from '../core/refine-loop.js';
+import type { ArtifactRef, ItemOutcome, RoundOutcome, StepAt, StepFailure, StepName } from '../core/types.js';
+import { itemDoneSignal } from './messages.js';
+import { orchestration } from './run-activities.js';
+import { attributes } from './search-attributes.js';
+
+export interface RefineItemInput {
+  item: ItemRef;
+  /** Workflow id of the partition that waits for word; `null` when the item is run on its own. */
+  partition: string | null;
+  links: string | null;
+}
+
+/**
+ * One item of a run: recalls what is recorded, carries the rest of the refine loop out, writes the item's record,
+ * tells its partition. Fails after its record is written where a step failed for good.
+ */
+export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
+  const { item } = input;
+  let outcome: ItemOutcome;
+  try {
+    const recalled = await orchestration.recallItem({ item });
+    outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled));
+    showOutcome(recalled.plan, outcome);
+  } catch (error) {
+    if (!isCancellation(error)) outcome = failedOutcome(failureOf(error, 'load', { arm: null, round: 0, draw: 0 }));
+    else outcome = { state: 'cancelled', arms: [], ...NOTHING_SPENT };
+  }
+  const done = await CancellationScope.nonCancellable(async () => {
+    const written = await orchestration.recordItem({ item, outcome });
+    if (input.partition !== null) {
+      // A partition that is gone needs no word: the record is the truth.
+      await getExternalWorkflowHandle(input.partition)
+        .signal(itemDoneSignal, written)
+        .catch(() => undefined);
+    }
+    return written;
+  });
+  upsertSearchAttributes(attributes({ RefineStatus: outcome.state }));
+  if (outcome.failure) throw ApplicationFailure.nonRetryable(outcome.failure.message, outcome.failure.type, outcome.failure);
+  return done;
+}
+
+const NOTHING_SPENT = { steps: { executed: 0, cached: 0, retried: 0 }, spent: { images: 0, seconds: 0, usd: 0 } };
+
+function failedOutcome(failure: StepFailure): ItemOutcome {
+  return { state: 'failed', arms: [], ...NOTHING_SPENT, failure };
+}
+
+/** Carries steps out: from what was recalled, else as an activity on the step's queue. */
+class ItemSteps implements Steps {
+  private readonly lines: string[] = [];
+
+  constructor(
+    private readonly input: RefineItemInput,
+    private readonly recalled: RecallItemResult,
+  ) {}
+
+  generate: Steps['generate'] = (at, parts) =>
+    this.run('generate', at, '', 'gpu', 'image', (a) => a.generateImage({ item: this.input.item, at, parts }));
+
+  embed: Steps['embed'] = (at, subject, encoders) =>
+    this.run('embed', at, `:${subject.role}`, 'gpu', subject.role, (a) => a.embed({ item: this.input.item, at, subject, encoders }));
+
+  feedback: Steps['feedback'] = (at, arm) => {
+    const source = this.recalled.plan.arms.find((a) => a.name === arm)!.source!;
+    return this.run('feedback', at, '', feedbackQueue[source], '', (a) => a.writeFeedback({ item: this.input.item, at, arm }));
+  };
+
+  score: Steps['score'] = (at, subject) => this.run('score', at, '', 'cpu', '', (a) => a.scoreImage({ item: this.input.item, at, subject }));
+
+  progress(at: StepAt, round: RoundOutcome): void {
+    const { plan, input } = this.recalled;
+    const scores = Object.entries(round.scores).map(([name, value]) => `${name} ${value.toFixed(3)}`);
+    this.lines.push(`| ${at.arm ?? 'all'} | ${at.round} | ${this.link(round.image)} | ${scores.join(', ')} |`);
+    const head = `True image: ${input.trueImage ? this.link(input.trueImage) : 'none'}\n\n| arm | round | picture | scores |\n|---|---|---|---|`;
+    setCurrentDetails([head, ...this.lines.slice(-40)].join('\n'));
+    if (at.arm === null) {
+      upsertSearchAttributes(attributes({ RefineRound: 0, RefineScore: round.scores[plan.primary] ?? round.scores[plan.select]! }));
+    }
+  }
+
+  private link(image: ArtifactRef): string {
+    const name = image.digest.slice(7, 19);
+    return this.input.links === null ? `\`${name}\`` : `[${name}](${this.input.links}/artifacts/${image.digest})`;
+  }
+
+  private async run<T>(step: StepName, at: StepAt, suffix: string, role: QueueRole, what: string, call: (a: StepActivities) => Promise<T>): Promise<T> {
+    const recorded = this.recalled.recalled[stepName(step, at, suffix)];
+    if (recorded) return recorded as T;
+    const place = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
+    const again = at.draw >= 1000 ? `, draw ${at.draw}` : '';
+    const activities = proxyActivities<StepActivities>({
+      taskQueue: role === 'orchestrator' ? workflowInfo().taskQueue : TASK_QUEUES[role],
+      summary: `${step}${what === '' ? '' : ` ${what}`}${place}${again}`.slice(0, 120),
+      startToCloseTimeout: '1 hour',
+      heartbeatTimeout: '10 seconds',
+      // The failure itself says when to try again and when to stop: core/errors.ts.
+      retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: 20 },
+    });
+    try {
+      return await call(guarded(activities));
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      const failure = failureOf(error, step, at);
+      throw new StepFailed(failure, isFailureCode(failure.type) && failurePolicy(failure.type).redraw);
+    }
+  }
+}
+
+/** Refuses an oversize input here, where it fails the step, and not at the server, where it would be tried for ever. */
+function guarded(activities: StepActivities): StepActivities {
+  return new Proxy(activities, {
+    get: (target, name: keyof StepActivities) => (input: never) => target[name](guardPayload(`input of ${name}`, input)),
+  });
+}
+
+function failureOf(error: unknown, step: StepFailure['step'], at: StepAt): StepFailure {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const attempt = cause instanceof ApplicationFailure ? Number(cause.details?.[0] ?? 1) : 1;
+  const type = cause instanceof ApplicationFailure ? (cause.type ?? 'Unexpected') : cause instanceof Error ? cause.name : 'Unexpected';
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return { type, message: message.slice(0, 2_000), step, arm: at.arm, round: at.round, attempt };
+}
+
+function isFailureCode(type: string): type is FailureCode {
+  return (FAILURE_CODES as readonly string[]).includes(type);
+}
+
+/** Last word in the Temporal UI: the best gain of the arms by the primary score, and how far they came. */
+function showOutcome(plan: ItemPlan, outcome: ItemOutcome): void {
+  const feedbackArms = outcome.arms.filter((arm) => plan.arms.some((p) => p.name === arm.name && p.source !== null && p.source !== 'shuffled'));
+  const value = (round: RoundOutcome) => round.scores[plan.primary] ?? round.scores[plan.select]!;
+  const last = feedbackArms.map((arm) => ({ first: value(arm.rounds[0]!), last: value(arm.rounds.at(-1)!), round: arm.rounds.length - 1 }));
+  if (last.length === 0) return;
+  const best = last.reduce((a, b) => (b.last > a.last ? b : a));
+  upsertSearchAttributes(attributes({ RefineRound: best.round, RefineScore: best.last, RefineGain: best.last - best.first }));
+}

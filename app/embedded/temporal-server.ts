@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Connection } from '@temporalio/client';
 import getPort from 'get-port';
 import { SEARCH_ATTRIBUTES } from '../../core/search-attributes.js';
-import { findTemporalCli } from '../../scripts/temporal-cli.mjs';
+import { findTemporalCli } from '#temporal-cli';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 
 export interface TemporalServerOptions {

@@ -1,0 +1,33 @@
+import type { Command } from 'commander';
+import { connectIfAny } from '../../client/connect.js';
+import { InvalidInput } from '../../../core/errors.js';
+import { startEmbedded } from '../../embedded/start-embedded.js';
+import { storeOf, withCommonOptions } from '../context.js';
+import type { ExecuteOptions } from '../execute-run.js';
+import { onInterrupt } from '../interrupt.js';
+import { note, print, printJson } from '../output.js';
+import { withServerOptions } from './run.js';
+
+export function devCommand(program: Command): void {
+  const command = program.command('dev').description('server, workers and page on a store, until Ctrl-C');
+  withServerOptions(withCommonOptions(command)).action(async (options: ExecuteOptions) => {
+    const storeUri = storeOf(options);
+    const running = await connectIfAny({ storeUri });
+    if (running?.settings.source === 'embedded') {
+      await running.close();
+      throw new InvalidInput(`an embedded server is up on ${storeUri} already (${running.settings.ui}); stop it first, or name another store with --store`);
+    }
+    const embedded = await startEmbedded({ ...options, storeUri });
+    const interrupt = onInterrupt();
+    try {
+      const { address } = embedded.open.settings.connectionOptions;
+      if (options.json) printJson({ address, ui: embedded.ui, web: embedded.web, store: storeUri });
+      else [`Temporal     ${address}`, `Temporal UI  ${embedded.ui}`, `reports      ${embedded.web}`, `artifacts    ${storeUri}`, '', 'Ctrl-C stops them.'].forEach((line) => print(line));
+      await Promise.race([interrupt.signalled, embedded.broken]);
+      note('stopping …');
+    } finally {
+      interrupt.dispose();
+      await embedded.stop();
+    }
+  });
+}

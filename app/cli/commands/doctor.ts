@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process';
+import { access, constants, mkdir, readdir } from 'node:fs/promises';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { findTemporalCli } from '#temporal-cli';
+import { SEARCH_ATTRIBUTES } from '../../../core/search-attributes.js';
+import { verifyPack } from '../../../engine/inference/index.js';
+import { connect, findServer } from '../../client/connect.js';
+import { storeOf, withCommonOptions, type CommonOptions } from '../context.js';
+import { FoundWrong } from '../exit-codes.js';
+import { print, printJson } from '../output.js';
+
+/** One thing that was looked at. `advice` says what to do where it is not well. */
+export interface Finding {
+  check: string;
+  ok: boolean;
+  found: string;
+  advice?: string;
+}
+
+const run = promisify(execFile);
+
+export function doctorCommand(program: Command): void {
+  withCommonOptions(program.command('doctor').description('check everything the program stands on and say what to do')).action(async (options: CommonOptions) => {
+    const findings = [node(), machine(), await library('onnxruntime-node'), await library('sharp'), await temporalCli(), await server(options), await store(options), await packs()];
+    if (options.json) printJson({ ok: findings.every((f) => f.ok), findings });
+    else {
+      for (const { check, ok, found, advice } of findings) {
+        print(`${ok ? pc.green('ok ') : pc.red('no ')} ${check.padEnd(18)} ${found}${advice === undefined ? '' : `\n    ${''.padEnd(18)} ${advice}`}`);
+      }
+    }
+    const wrong = findings.filter((f) => !f.ok);
+    if (wrong.length > 0) throw new FoundWrong(`${wrong.length} checks failed: ${wrong.map((f) => f.check).join(', ')}`);
+  });
+}
+
+function node(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const ok = major > 20 || (major === 20 && minor >= 19);
+  return { check: 'Node.js', ok, found: process.version, ...(ok ? {} : { advice: 'install Node 20.19 or newer' }) };
+}
+
+function machine(): Finding {
+  return { check: 'machine', ok: true, found: `${process.platform} ${process.arch}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB` };
+}
+
+async function library(name: string): Promise<Finding> {
+  try {
+    // In a process of its own: native code that does not load must not end this one.
+    const { stdout } = await run(process.execPath, ['-e', `console.log(Object.keys(require(${JSON.stringify(name)})).length > 0)`], { cwd: fileURLToPath(new URL('.', import.meta.url)) });
+    return { check: name, ok: stdout.trim() === 'true', found: 'loads' };
+  } catch (error) {
+    return { check: name, ok: false, found: firstLine(error), advice: 'run `npm run setup` again' };
+  }
+}
+
+async function temporalCli(): Promise<Finding> {
+  const cli = await findTemporalCli();
+  if (!cli) return { check: 'Temporal CLI', ok: false, found: 'not found', advice: 'run `npm run setup`, or install `temporal`, or set TEMPORAL_ADDRESS' };
+  try {
+    const { stdout } = await run(cli.path, ['--version']);
+    return { check: 'Temporal CLI', ok: true, found: `${stdout.trim()} (${cli.source})` };
+  } catch (error) {
+    return { check: 'Temporal CLI', ok: false, found: `${cli.path}: ${firstLine(error)}`, advice: 'run `npm run setup` again' };
+  }
+}
+
+async function server(options: CommonOptions): Promise<Finding> {
+  const settings = await findServer({ ...options, storeUri: storeOf(options) });
+  if (!settings) return { check: 'Temporal server', ok: true, found: 'none named; `run` and `demo` start one of their own' };
+  try {
+    const { client, close } = await connect(settings);
+    const { namespace } = settings;
+    const { customAttributes } = await client.connection.operatorService.listSearchAttributes({ namespace }).finally(close);
+    const missing = Object.keys(SEARCH_ATTRIBUTES).filter((name) => !(name in customAttributes));
+    const attributes = missing.length === 0 ? 'search attributes registered' : `search attributes come with the first orchestrator worker (${missing.join(', ')})`;
+    return { check: 'Temporal server', ok: true, found: `${settings.connectionOptions.address}, namespace ${namespace}; ${attributes}` };
+  } catch (error) {
+    if (settings.source === 'embedded') return { check: 'Temporal server', ok: true, found: 'the embedded one of this store is not up; `run` starts it again' };
+    return { check: 'Temporal server', ok: false, found: firstLine(error), advice: 'start it, or unset TEMPORAL_ADDRESS and one is started for you' };
+  }
+}
+
+async function store(options: CommonOptions): Promise<Finding> {
+  const uri = storeOf(options);
+  const folder = fileURLToPath(uri);
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+    return { check: 'store', ok: true, found: `${uri} can be written` };
+  } catch (error) {
+    return { check: 'store', ok: false, found: firstLine(error), advice: 'make the folder writable, or name another store with --store' };
+  }
+}
+
+async function packs(): Promise<Finding> {
+  const folder = fileURLToPath(new URL('../../../../models/packs', import.meta.url));
+  try {
+    const names = await readdir(folder);
+    for (const name of names) {
+      for (const model of (await readdir(join(folder, name), { withFileTypes: true })).filter((entry) => entry.isDirectory())) await verifyPack(join(folder, name, model.name));
+    }
+    return { check: 'model packs', ok: names.length > 0, found: names.length > 0 ? `${names.join(', ')}: every file as its pack.json says` : `none in ${folder}` };
+  } catch (error) {
+    return { check: 'model packs', ok: false, found: firstLine(error), advice: 'fetch the files of the pack again' };
+  }
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split('\n')[0] ?? '';
+}

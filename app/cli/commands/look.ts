@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { InvalidInput } from '../../../core/errors.js';
+import { itemPlan } from '../../../core/item-plan.js';
+import { joinPrompt } from '../../../core/policy/refine.js';
+import type { ItemRecord, TextValue } from '../../../core/types.js';
+import { verifyRun, type Store } from '../../../engine/storage/index.js';
+import { getStatus, isOver } from '../../client/status.js';
+import { openRun, tryConnect, withCommonOptions, type CommonOptions } from '../context.js';
+import { FoundWrong } from '../exit-codes.js';
+import { onInterrupt } from '../interrupt.js';
+import { print, printJson, signed, table } from '../output.js';
+import { progressDisplay, statusLines } from '../progress.js';
+
+const WATCH_EVERY_MS = 1_000;
+
+/** Commands that only read. They read the store when no server answers. */
+export function lookCommands(program: Command): void {
+  withCommonOptions(program.command('status').description('progress, time left and steps of a run').argument('<run>').option('--watch', 'go on until it ends')).action(status);
+  withCommonOptions(program.command('items').description('the items of a run and how each stands').argument('<run>').option('--status <state>', 'only these, such as failed')).action(items);
+  withCommonOptions(program.command('show').description('one item: its rounds, scores and where each picture came from').argument('<run>').argument('<item>')).action(show);
+  withCommonOptions(program.command('ledger').description('every attempt of every step, failed and lost ones too').argument('<run>')).action(ledger);
+  withCommonOptions(program.command('verify').description('re-read every artifact of a run and check digests and lineage').argument('<run>')).action(verify);
+}
+
+async function status(runId: string, options: CommonOptions & { watch?: boolean }): Promise<void> {
+  const { run, store } = await openRun(runId, options);
+  const open = await tryConnect(run.storeUri, options);
+  const interrupt = onInterrupt();
+  try {
+    let now = await getStatus(open?.client ?? null, run);
+    if (options.watch && !isOver(now.state)) {
+      const display = await progressDisplay(store, runId, { ui: open?.settings.ui ?? null });
+      let stop = false;
+      void interrupt.signalled.then(() => (stop = true));
+      while (!isOver(now.state) && !stop) {
+        await display.update(now);
+        await Promise.race([sleep(WATCH_EVERY_MS), interrupt.signalled]);
+        now = await getStatus(open?.client ?? null, run);
+      }
+      display.end();
+    }
+    if (options.json) printJson(now);
+    else statusLines(now, 0).forEach((line) => print(line.replace(/ \(0\.0\/s\)/, '')));
+    if (!options.json && now.source === 'store' && !isOver(now.state)) print('read from the store: no server answers, so nothing runs now');
+  } finally {
+    interrupt.dispose();
+    await open?.close();
+  }
+}
+
+async function items(runId: string, options: CommonOptions & { status?: string }): Promise<void> {
+  const { store } = await openRun(runId, options);
+  const files = store.run(runId);
+  const { primary } = itemPlan((await files.readManifest())!.recipe);
+  const records = (await files.listItems()).filter((record) => options.status === undefined || record.state === options.status);
+  const rows = records.map((record) => ({
+    id: record.id,
+    state: record.state,
+    gains: Object.fromEntries(record.arms.map((arm) => [arm.name, gainOf(arm.rounds, primary)])),
+    ...(record.failure ? { failure: record.failure } : {}),
+    ...(record.reason === undefined ? {} : { reason: record.reason }),
+  }));
+  if (options.json) return printJson(rows);
+  if (rows.length === 0) return print(options.status === undefined ? 'no item has a record yet' : `no item is ${options.status}`);
+  const text = (row: (typeof rows)[number]) => row.reason ?? (row.failure ? `${row.failure.step}, attempt ${row.failure.attempt}: ${row.failure.type}: ${row.failure.message}` : gainText(row.gains));
+  print(table(['item', 'state', `gain by ${primary}, or what is wrong`], rows.map((row) => [row.id, row.state, text(row)])));
+}
+
+async function show(runId: string, item: string, options: CommonOptions): Promise<void> {
+  const { store } = await openRun(runId, options);
+  const record = (await store.run(runId).listItems()).find((r) => r.id === item || r.key === item);
+  if (!record) throw new InvalidInput(`run ${runId} has no record of an item ${JSON.stringify(item)}; see \`refineloop items ${runId}\``);
+  const arms = await Promise.all(record.arms.map(async (arm) => ({ ...arm, rounds: await Promise.all(arm.rounds.map((round) => withTexts(store, round))) })));
+  if (options.json) return printJson({ ...record, arms });
+  print(`${record.id}: ${record.state}${record.reason === undefined ? '' : ` (${record.reason})`}`);
+  if (record.failure) print(`failed in ${record.failure.step} (arm ${record.failure.arm ?? 'all'}, round ${record.failure.round}, attempt ${record.failure.attempt}): ${record.failure.type}: ${record.failure.message}`);
+  for (const arm of arms) {
+    print(`\n${arm.name}${arm.oracle ? ' (oracle)' : ''}: ${arm.state}, best round ${arm.best.round}, ended by ${arm.stopped.reason}`);
+    const cut = (round: (typeof arm.rounds)[number]) => (round.tokens.cut > 0 ? `, ${round.tokens.cut} tokens cut` : '');
+    for (const round of arm.rounds) {
+      print(`  round ${round.round}  seed ${round.seed}  ${round.tokens.used} tokens${cut(round)}`);
+      print(`    prompt  ${round.prompt}`);
+      print(`    image   ${round.image.digest}${round.image.derivedFrom.length > 0 ? ` from ${round.image.derivedFrom.map((d) => d.slice(0, 19)).join(', ')}` : ''}`);
+      print(`    scores  ${Object.entries(round.scores).map(([name, value]) => `${name} ${value.toFixed(4)}`).join('  ')}`);
+      print(`    steps   ${Object.entries(round.steps).map(([name, key]) => `${name} ${key.slice(0, 12)}`).join('  ')}`);
+    }
+  }
+}
+
+async function withTexts<T extends ItemRecord['arms'][number]['rounds'][number]>(store: Store, round: T) {
+  const text = async (value: TextValue) => value.text ?? Buffer.from(await store.getArtifact(value.ref!)).toString('utf8');
+  const prompt = joinPrompt(await Promise.all(round.parts.map(text)));
+  return { ...round, prompt, feedback: round.feedback ? await text(round.feedback) : null };
+}
+
+async function ledger(runId: string, options: CommonOptions): Promise<void> {
+  const { run, store } = await openRun(runId, options);
+  const open = await tryConnect(run.storeUri, options);
+  const { state } = await getStatus(open?.client ?? null, run).finally(() => open?.close());
+  const rows = await store.readLedger(runId, { closed: isOver(state) });
+  if (options.json) return printJson(rows);
+  const cells = rows.map((r) => [r.step, r.item, r.arm ?? '-', r.round, r.draw, r.attempt, r.status, r.device ?? '-', r.seconds?.toFixed(2) ?? '-', r.usd ?? '-', r.error?.split('\n')[0] ?? '']);
+  print(table(['step', 'item', 'arm', 'round', 'draw', 'attempt', 'status', 'device', 'seconds', 'usd', 'error'], cells));
+}
+
+async function verify(runId: string, options: CommonOptions): Promise<void> {
+  const { store } = await openRun(runId, options);
+  const found = await verifyRun(store, runId);
+  if (options.json) printJson(found);
+  else {
+    print(`${found.checked} artifacts read, ${found.corrupt.length} corrupt, ${found.missing.length} missing`);
+    found.corrupt.forEach((digest) => print(`corrupt  ${digest}`));
+    found.missing.forEach((digest) => print(`missing  ${digest}`));
+    found.spoiltRecords.forEach((key) => print(`record   ${key}`));
+  }
+  const wrong = found.corrupt.length + found.missing.length + found.spoiltRecords.length;
+  if (wrong > 0) throw new FoundWrong(`${wrong} things are wrong in run ${runId}; a new run of the recipe (another --run) makes what is missing again`);
+}
+
+function gainOf(rounds: ItemRecord['arms'][number]['rounds'], metric: string): number | null {
+  const [first, last] = [rounds[0]?.scores[metric], rounds.at(-1)?.scores[metric]];
+  return first === undefined || last === undefined ? null : last - first;
+}
+
+function gainText(gains: Record<string, number | null>): string {
+  return Object.entries(gains)
+    .map(([arm, gain]) => `${arm} ${gain === null ? '-' : signed(gain)}`)
+    .join('  ');
+}

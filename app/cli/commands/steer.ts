@@ -1,0 +1,57 @@
+import type { Command } from 'commander';
+import type { Client } from '@temporalio/client';
+import { cancelRun, itemsToRetry, pauseRun, resumeRun, retryRun, type RunName } from '../../client/control.js';
+import { getStatus } from '../../client/status.js';
+import { integer, mustConnect, openRun, withCommonOptions, type CommonOptions } from '../context.js';
+import { follow, withServer, type ExecuteOptions } from '../execute-run.js';
+import { print, printJson } from '../output.js';
+import { finish, withServerOptions } from './run.js';
+
+/** Commands that change a run which is open. */
+export function steerCommands(program: Command): void {
+  steer(program, 'pause', 'start no further item; those in flight go on to their end', pauseRun, 'paused');
+  steer(program, 'resume', 'go on after a pause', resumeRun, 'goes on');
+  steer(program, 'cancel', 'end a run: items in flight stop, what is finished stays', cancelRun, 'is being cancelled');
+  const collect = (value: string, before: string[]): string[] => [...before, value];
+  const command = program
+    .command('retry')
+    .description('take the failed items up again; no finished step runs again')
+    .argument('<run>')
+    .option('--item <id>', 'this item, failed or not; may be repeated', collect, [])
+    .option('--concurrency <n>', 'items in flight (default: 8)', integer(1, 10_000))
+    .option('--detach', 'start it and return; needs a server that stays');
+  withServerOptions(withCommonOptions(command)).action(retry);
+}
+
+function steer(program: Command, name: string, description: string, act: (client: Client, run: RunName) => Promise<void>, said: string): void {
+  withCommonOptions(program.command(name).description(description).argument('<run>')).action(async (runId: string, options: CommonOptions) => {
+    const { run } = await openRun(runId, options);
+    const open = await mustConnect(run.storeUri, options);
+    try {
+      await act(open.client, run);
+      if (options.json) printJson(await getStatus(open.client, run));
+      else print(`run ${runId} ${said}`);
+    } finally {
+      await open.close();
+    }
+  });
+}
+
+async function retry(runId: string, options: ExecuteOptions & { item: string[] }): Promise<void> {
+  const { run } = await openRun(runId, options);
+  if ((await itemsToRetry(run, options.item)).length === 0) {
+    if (options.json) printJson(await getStatus(null, run));
+    else print(`run ${runId} has no failed items; nothing to do`);
+    return;
+  }
+  await withServer(run.storeUri, options, async (open, embedded) => {
+    await retryRun(open.client, run, options.item, { concurrency: options.concurrency, links: open.settings.web });
+    if (options.detach) {
+      const status = await getStatus(open.client, run);
+      return finish({ status, report: null, store: run.storeUri, ui: open.settings.ui, embedded }, options);
+    }
+    const executed = await follow(open, run, embedded);
+    await executed.embedded?.stop();
+    finish(executed, options);
+  });
+}

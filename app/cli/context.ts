@@ -1,0 +1,76 @@
+import { resolve } from 'node:path';
+import { InvalidArgumentError, type Command } from 'commander';
+import { openStore, storeUri, type Store } from '../../engine/storage/index.js';
+import { connect, connectIfAny, findServer, type OpenClient } from '../client/connect.js';
+import { requireRun, type RunName } from '../client/control.js';
+import { ServiceUnreachable } from '../client/service-unreachable.js';
+
+/** Options that every command takes. */
+export interface CommonOptions {
+  json?: boolean;
+  address?: string;
+  namespace?: string;
+  store?: string;
+}
+
+export function withCommonOptions(command: Command): Command {
+  return command
+    .option('--json', 'one JSON document on stdout; everything else on stderr')
+    .option('--address <host:port>', 'Temporal server (default: TEMPORAL_ADDRESS, the profile file, else an embedded one)')
+    .option('--namespace <name>', 'Temporal namespace (default: default)')
+    .option('--store <uri>', 'where artifacts and records are, such as file:./runs (default: the recipe says, else file:./runs)');
+}
+
+/** The store that a command without a recipe works on. */
+export function storeOf({ store }: CommonOptions): string {
+  return storeUri(store ?? process.env['REFINELOOP_STORE'] ?? 'file:./runs', process.cwd());
+}
+
+export interface OpenRun {
+  run: RunName;
+  store: Store;
+}
+
+/** @throws InvalidInput for an unknown run */
+export async function openRun(runId: string, options: CommonOptions): Promise<OpenRun> {
+  const run = { runId, storeUri: storeOf(options) };
+  await requireRun(run);
+  return { run, store: await openStore(run.storeUri) };
+}
+
+/** For commands that read: the server where one answers, else `null` and the store alone. */
+export async function tryConnect(storeUri: string, options: CommonOptions): Promise<OpenClient | null> {
+  try {
+    return await connectIfAny({ ...options, storeUri });
+  } catch (error) {
+    if (!(error instanceof ServiceUnreachable)) throw error;
+    process.stderr.write(`${error.message}. Reading the store alone.\n`);
+    return null;
+  }
+}
+
+/** For commands that steer. @throws ServiceUnreachable */
+export async function mustConnect(storeUri: string, options: CommonOptions): Promise<OpenClient> {
+  const settings = await findServer({ ...options, storeUri });
+  if (!settings) {
+    throw new ServiceUnreachable(`no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start one on this store with \`refineloop dev --store ${storeUri}\``);
+  }
+  return connect(settings);
+}
+
+/** A path as a person would type it from here, when that is shorter. */
+export function shown(path: string): string {
+  const here = `${process.cwd()}/`;
+  return resolve(path).startsWith(here) ? `./${resolve(path).slice(here.length)}` : path;
+}
+
+/** A whole number that an option gives. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw new InvalidArgumentError(`${JSON.stringify(text)} is not a whole number from ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`}`);
+    }
+    return value;
+  };
+}

@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Selection } from '../../activities/types.js';
+import { openStore } from '../../engine/storage/index.js';
+import { connect, findServer, type OpenClient } from '../client/connect.js';
+import { InvalidInput } from '../../core/errors.js';
+import type { PreparedRun } from '../client/prepare-run.js';
+import { ServiceUnreachable } from '../client/service-unreachable.js';
+import { claimRun, startRun, waitForRun } from '../client/start-run.js';
+import { getStatus, type RunStatus } from '../client/status.js';
+import type { RunName } from '../client/control.js';
+import { startEmbedded, type Embedded } from '../embedded/start-embedded.js';
+import type { CommonOptions } from './context.js';
+import { Interrupted } from './exit-codes.js';
+import { onInterrupt } from './interrupt.js';
+import { note } from './output.js';
+import { progressDisplay } from './progress.js';
+import { saveReport, type SavedReport } from './save-report.js';
+
+export interface ExecuteOptions extends CommonOptions {
+  concurrency?: number;
+  detach?: boolean;
+  port?: number;
+  uiPort?: number;
+  webPort?: number;
+  selection?: Selection;
+}
+
+/** A run that was seen to its end (or, detached, only begun), and where to look at it. */
+export interface Executed {
+  status: RunStatus;
+  report: SavedReport | null;
+  store: string;
+  ui: string | null;
+  /** What was started for it and is still up; the caller stops it. */
+  embedded: Embedded | null;
+}
+
+const LOOK_EVERY_MS = 500;
+
+/**
+ * Starts a run or finds it again, shows how it goes, and writes its report. Without a server it starts the embedded one.
+ * @throws Interrupted on Ctrl-C, when everything that was started here has been stopped
+ */
+export async function executeRun(prepared: PreparedRun, options: ExecuteOptions): Promise<Executed> {
+  const { storeUri } = prepared;
+  const name: RunName = { storeUri, runId: prepared.manifest.runId };
+  await claimRun(prepared);
+  const files = (await openStore(storeUri)).run(name.runId);
+  const kept = await files.readState();
+  if (kept && ['completed', 'completed_with_failures', 'budget_reached'].includes(kept.state)) {
+    note(`run ${name.runId} has ended already (${kept.state}); nothing runs again. Another id is given with --run, failed items are taken up with \`refineloop retry\`.`);
+    const status = await getStatus(null, name);
+    return { status, report: await saveReport(storeUri, name.runId), store: storeUri, ui: null, embedded: null };
+  }
+  return withServer(storeUri, options, async (open, embedded) => {
+    await startRun(open.client, prepared, { concurrency: options.concurrency, links: open.settings.web });
+    if (options.detach) return { status: await getStatus(open.client, name), report: null, store: storeUri, ui: runUi(open, name.runId), embedded };
+    return follow(open, name, embedded);
+  });
+}
+
+/** Shows an open run until it ends, and writes its report. */
+export async function follow(open: OpenClient, name: RunName, embedded: Embedded | null): Promise<Executed> {
+  const ui = runUi(open, name.runId);
+  const display = await progressDisplay(await openStore(name.storeUri), name.runId, { ui });
+  const interrupt = onInterrupt();
+  const ended = waitForRun(open.client, name.runId).then(() => 'ended' as const);
+  const waits: Array<Promise<'ended' | 'interrupted'>> = [ended, interrupt.signalled.then(() => 'interrupted' as const)];
+  if (embedded) waits.push(embedded.broken);
+  let outcome: 'ended' | 'interrupted' | undefined;
+  try {
+    const over = Promise.race(waits);
+    over.catch(() => undefined); // Thrown again below.
+    while (outcome === undefined) {
+      await display.update(await getStatus(open.client, name));
+      outcome = await Promise.race([over, sleep(LOOK_EVERY_MS, undefined)]);
+    }
+    if (outcome === 'interrupted') throw new Interrupted(howToGoOn(name, embedded !== null));
+    const status = await getStatus(open.client, name);
+    await display.update(status);
+    display.end();
+    return { status, report: await saveReport(name.storeUri, name.runId), store: name.storeUri, ui, embedded };
+  } finally {
+    if (outcome !== 'ended') display.end();
+    interrupt.dispose();
+  }
+}
+
+/** Hands over a client: of the server that is named or of the store's own, else of one that is started now. */
+export async function withServer<T>(storeUri: string, options: ExecuteOptions, use: (open: OpenClient, embedded: Embedded | null) => Promise<T>): Promise<T> {
+  const open = await openServer(storeUri, options);
+  if (open) {
+    try {
+      return await use(open, null);
+    } finally {
+      await open.close();
+    }
+  }
+  if (options.detach) {
+    throw new InvalidInput('--detach needs a server that goes on after this command: start `refineloop dev` in another terminal, or name one with --address');
+  }
+  note('starting the embedded Temporal server and workers …');
+  const embedded = await startEmbedded({ ...options, storeUri });
+  try {
+    return await use(embedded.open, embedded);
+  } catch (error) {
+    await embedded.stop();
+    throw error;
+  }
+}
+
+async function openServer(storeUri: string, options: ExecuteOptions): Promise<OpenClient | null> {
+  const settings = await findServer({ ...options, storeUri });
+  if (!settings) return null;
+  try {
+    return await connect(settings);
+  } catch (error) {
+    // An embedded server that was killed leaves its address behind; one that a person named must be there.
+    if (settings.source === 'embedded' && error instanceof ServiceUnreachable) return null;
+    throw error;
+  }
+}
+
+function runUi(open: OpenClient, runId: string): string | null {
+  return open.settings.ui === null ? null : `${open.settings.ui}/namespaces/${open.settings.namespace}/workflows/${encodeURIComponent(runId)}`;
+}
+
+function howToGoOn({ runId, storeUri }: RunName, embedded: boolean): string {
+  return embedded
+    ? `interrupted: run ${runId} is suspended, with everything that is finished in ${storeUri}. The same command goes on with it.`
+    : `interrupted here: run ${runId} goes on. Look at it with \`refineloop status ${runId}\`, end it with \`refineloop cancel ${runId}\`.`;
+}
+

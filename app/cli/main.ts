@@ -1,0 +1,56 @@
+import { Command, CommanderError } from 'commander';
+import { RecipeError } from '../recipe/index.js';
+import { software } from '../client/prepare-run.js';
+import { demoCommand } from './commands/demo.js';
+import { devCommand } from './commands/dev.js';
+import { doctorCommand } from './commands/doctor.js';
+import { lookCommands } from './commands/look.js';
+import { planCommand } from './commands/plan.js';
+import { reportCommand } from './commands/report.js';
+import { runCommand } from './commands/run.js';
+import { steerCommands } from './commands/steer.js';
+import { workerCommand } from './commands/worker.js';
+import { exitCodeOf, EXIT, FoundWrong, Interrupted } from './exit-codes.js';
+import { note, printJson } from './output.js';
+
+const EXIT_CODES = `
+exit codes: 0 done, 1 unexpected error or something found wrong, 2 usage, invalid recipe or dataset, 3 the run ended with
+failed items, 4 a service is unreachable, 130 interrupted`;
+
+function buildProgram(): Command {
+  const { version } = software();
+  const program = new Command('refineloop')
+    .description('Improves generated images by textual feedback over whole datasets, durably, and tells honestly whether the feedback paid.')
+    .version(version)
+    .showSuggestionAfterError()
+    .addHelpText('after', EXIT_CODES)
+    .exitOverride();
+  [demoCommand, devCommand, planCommand, runCommand, lookCommands, steerCommands, reportCommand, workerCommand, doctorCommand].forEach((add) => add(program));
+  return program;
+}
+
+/** Runs one command and sets the exit code. Errors are said once, on stderr, and with `--json` as a document too. */
+export async function main(argv: string[]): Promise<void> {
+  try {
+    await buildProgram().parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    process.exitCode = exitCodeOf(error);
+    if (error instanceof CommanderError) return; // Said by commander already.
+    if (argv.includes('--json') && !(error instanceof FoundWrong)) printJson({ error: describe(error) });
+    if (process.exitCode === EXIT.unexpected && !(error instanceof FoundWrong)) {
+      note(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      note('this was not expected; please report it with the lines above');
+      return;
+    }
+    note(error instanceof RecipeError || error instanceof Interrupted || error instanceof FoundWrong ? error.message : `error: ${(error as Error).message}`);
+  }
+}
+
+function describe(error: unknown): Record<string, unknown> {
+  if (error instanceof RecipeError) return { type: 'RecipeError', message: error.message, issues: error.issues };
+  return error instanceof Error ? { type: error.name, message: error.message } : { type: 'Error', message: String(error) };
+}
+
+await main(process.argv.slice(2));
+// Native runtimes and pipes may keep the process alive though nothing is left to do.
+process.exit(process.exitCode ?? EXIT.done);

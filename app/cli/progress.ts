@@ -1,0 +1,99 @@
+import { createLogUpdate } from 'log-update';
+import pc from 'picocolors';
+import { itemPlan } from '../../core/item-plan.js';
+import type { ItemRecord } from '../../core/types.js';
+import type { Store } from '../../engine/storage/index.js';
+import type { RunStatus } from '../client/status.js';
+import { note, seconds, signed } from './output.js';
+
+/** Mean gain of the last round over round 0 by the primary score, over the items that are through. */
+export interface GainSoFar {
+  arm: string;
+  n: number;
+  mean: number;
+}
+
+export function gainsSoFar(records: ItemRecord[], primary: string): GainSoFar[] {
+  const byArm = new Map<string, number[]>();
+  for (const { arms } of records) {
+    for (const { name, rounds } of arms) {
+      const [first, last] = [rounds[0]?.scores[primary], rounds.at(-1)?.scores[primary]];
+      if (rounds.length > 1 && first !== undefined && last !== undefined) byArm.set(name, [...(byArm.get(name) ?? []), last - first]);
+    }
+  }
+  return [...byArm].map(([arm, gains]) => ({ arm, n: gains.length, mean: gains.reduce((a, b) => a + b, 0) / gains.length }));
+}
+
+/** Shows a run as it goes: a few lines that are redrawn on a terminal, a line now and then elsewhere. */
+export interface ProgressDisplay {
+  update(status: RunStatus): Promise<void>;
+  end(): void;
+}
+
+export async function progressDisplay(store: Store, runId: string, links: { ui: string | null }): Promise<ProgressDisplay> {
+  const files = store.run(runId);
+  const { primary } = itemPlan((await files.readManifest())!.recipe);
+  const rate = stepRate();
+  if (!process.stderr.isTTY) return plainLines(rate);
+  const draw = createLogUpdate(process.stderr);
+  return {
+    async update(status) {
+      const gains = gainsSoFar(await files.listItems(), primary);
+      draw([...statusLines(status, rate(status)), gainLine(gains, primary), links.ui ? pc.dim(`Temporal UI ${links.ui}`) : ''].join('\n'));
+    },
+    end: () => draw.done(),
+  };
+}
+
+const PLAIN_EVERY_MS = 5_000;
+
+function plainLines(rate: (status: RunStatus) => number): ProgressDisplay {
+  let last = { at: 0, state: '' };
+  return {
+    update(status) {
+      if (status.state !== last.state || Date.now() - last.at >= PLAIN_EVERY_MS) {
+        last = { at: Date.now(), state: status.state };
+        note(statusLines(status, rate(status)).join('  '));
+      }
+      return Promise.resolve();
+    },
+    end: () => undefined,
+  };
+}
+
+const BAR_WIDTH = 24;
+
+export function statusLines({ runId, state, items, steps, elapsedSeconds, etaSeconds }: RunStatus, stepsPerSecond: number): string[] {
+  const over = items.total - items.pending - items.running;
+  const filled = items.total === 0 ? 0 : Math.round((over / items.total) * BAR_WIDTH);
+  const bar = pc.cyan('█'.repeat(filled)) + pc.dim('░'.repeat(BAR_WIDTH - filled));
+  const trouble = [items.failed > 0 ? pc.red(`${items.failed} failed`) : '', items.skipped > 0 ? pc.yellow(`${items.skipped} skipped`) : ''];
+  return [
+    [pc.bold(runId), state, bar, `${over}/${items.total} items`, `${items.running} running`, ...trouble].filter((part) => part !== '').join('  '),
+    [
+      `${steps.executed} steps (${stepsPerSecond.toFixed(1)}/s), ${steps.cached} recorded${steps.retried > 0 ? `, ${steps.retried} retried` : ''}`,
+      `elapsed ${seconds(elapsedSeconds)}`,
+      etaSeconds === null ? '' : `about ${seconds(etaSeconds)} left`,
+    ]
+      .filter((part) => part !== '')
+      .join('  '),
+  ];
+}
+
+function gainLine(gains: GainSoFar[], primary: string): string {
+  if (gains.length === 0) return pc.dim(`gains by ${primary} come with the first items`);
+  const arms = gains.map(({ arm, n, mean }) => `${arm} ${mean > 0 ? pc.green(signed(mean)) : signed(mean)} (n=${n})`);
+  return `gain so far by ${primary}: ${arms.join('  ')}`;
+}
+
+/** Steps a second over the last few looks, recorded ones included. */
+function stepRate(): (status: RunStatus) => number {
+  const seen: Array<{ at: number; steps: number }> = [];
+  return ({ steps }) => {
+    seen.push({ at: Date.now(), steps: steps.executed + steps.cached });
+    if (seen.length > 10) seen.shift();
+    const [first, last] = [seen[0]!, seen.at(-1)!];
+    const elapsed = (last.at - first.at) / 1000;
+    return elapsed < 0.2 ? 0 : (last.steps - first.steps) / elapsed;
+  };
+}

@@ -17,16 +17,21 @@ const ADVICE: Record<string, string> = {
   ESTALE: 'the network folder went away; mount it again',
 };
 
-/** The `code` of a Node system error, else `undefined`. */
+/** The `code` of a Node system error, else `undefined`. By its shape: the error may come from another realm (a vm, a test runner). */
 export function systemCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** The message of any thrown value. */
+export function messageOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
 }
 
 /** A file system's refusal as StorageUnavailable that names the path and what to do. */
 export function storageUnavailable(doing: string, path: string, error: unknown): StorageUnavailable {
   const code = systemCode(error);
   const advice = code === undefined ? undefined : ADVICE[code];
-  const why = advice ?? (error instanceof Error ? error.message : String(error));
+  const why = advice ?? messageOf(error);
   return new StorageUnavailable(`cannot ${doing} ${path}: ${why}${code && advice ? ` (${code})` : ''}`, { cause: error });
 }

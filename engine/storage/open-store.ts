@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import { storageUnavailable, systemCode } from './file-errors.js';
+import { pathOfFileUri } from './file-uri.js';
 import { FileObjectStore } from './file-object-store.js';
 import type { ObjectStore } from './object-store.js';
 import { Store } from './store.js';
@@ -48,26 +49,7 @@ function schemeOf(text: string): Scheme {
 }
 
 function absoluteFileUri(text: string, baseDir: string): string {
-  return pathToFileURL(resolve(baseDir, filePath(text))).href;
-}
-
-/** The path that a `file:` text or a plain path means; `%20` and the like count in URIs only. */
-function filePath(text: string): string {
-  if (!/^file:/i.test(text)) return text;
-  const rest = text.slice('file:'.length);
-  const host = /^\/\/([^/]*)/.exec(rest);
-  if (host && host[1] !== '' && host[1] !== 'localhost') {
-    throw new InvalidInput(
-      `"${text}" names another machine (${host[1]}); write file:///path for a folder of this one, file:./path for a relative one`,
-    );
-  }
-  const path = host ? rest.slice(host[0].length) : rest;
-  if (path === '') throw new InvalidInput(`"${text}" names no folder; write for example file:./runs`);
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
+  return pathToFileURL(resolve(baseDir, pathOfFileUri(text))).href;
 }
 
 async function openFolder(uri: string): Promise<ObjectStore> {

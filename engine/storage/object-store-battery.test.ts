@@ -1,0 +1,168 @@
+import { promises as fs } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { InvalidInput } from '../../core/errors.js';
+import { FileObjectStore } from './file-object-store.js';
+import type { ObjectStore } from './object-store.js';
+
+/** Two views of one empty store, as two processes have them. */
+export interface OpenedStore {
+  a: ObjectStore;
+  b: ObjectStore;
+  close(): Promise<void>;
+}
+
+const text = (value: string): Uint8Array => Buffer.from(value);
+const read = async (store: ObjectStore, key: string): Promise<string | undefined> => {
+  const bytes = await store.get(key);
+  return bytes && Buffer.from(bytes).toString('utf8');
+};
+const keysOf = async (store: ObjectStore, prefix: string): Promise<string[]> => {
+  const keys: string[] = [];
+  for await (const key of store.list(prefix)) keys.push(key);
+  return keys;
+};
+
+/** What every object store must do: run it with a factory for each kind. */
+export function objectStoreBattery(name: string, open: () => Promise<OpenedStore>): void {
+  describe(`object store ${name}`, () => {
+    let opened: OpenedStore;
+    let a: ObjectStore;
+    let b: ObjectStore;
+    beforeEach(async () => {
+      opened = await open();
+      ({ a, b } = opened);
+    });
+    afterEach(() => opened.close());
+
+    it('gives back what was put, to every view', async () => {
+      expect(await a.get('x/y.json')).toBeUndefined();
+      expect(await a.has('x/y.json')).toBe(false);
+      expect(await a.size('x/y.json')).toBeUndefined();
+      expect(await a.put('x/y.json', text('one'))).toBe(true);
+      expect(await a.put('x/y.json', text('three'))).toBe(true);
+      expect(await read(b, 'x/y.json')).toBe('three');
+      expect(await b.has('x/y.json')).toBe(true);
+      expect(await b.size('x/y.json')).toBe(5);
+      expect(await b.has('x')).toBe(false);
+    });
+
+    it('keeps any bytes as they are', async () => {
+      const bytes = fc.uint8Array({ maxLength: 5000 });
+      await fc.assert(
+        fc.asyncProperty(bytes, async (value) => {
+          await a.put('any', value);
+          expect(Buffer.compare((await b.get('any'))!, value)).toBe(0);
+        }),
+        { numRuns: 50 },
+      );
+    });
+
+    it('puts ifAbsent only where nothing is', async () => {
+      expect(await a.put('k', text('first'), { ifAbsent: true })).toBe(true);
+      expect(await b.put('k', text('second'), { ifAbsent: true })).toBe(false);
+      expect(await read(a, 'k')).toBe('first');
+    });
+
+    it('puts ifMatch only where exactly these bytes are', async () => {
+      expect(await a.put('k', text('new'), { ifMatch: text('old') })).toBe(false);
+      expect(await a.has('k')).toBe(false);
+      await a.put('k', text('old'));
+      expect(await a.put('k', text('new'), { ifMatch: text('other') })).toBe(false);
+      expect(await read(a, 'k')).toBe('old');
+      expect(await a.put('k', text('new'), { ifMatch: text('old') })).toBe(true);
+      expect(await read(b, 'k')).toBe('new');
+      expect(await keysOf(a, '')).toEqual(['k']);
+    });
+
+    it.each(['ifAbsent', 'ifMatch'] as const)('lets one of many racing writers win with %s', async (condition) => {
+      for (let turn = 0; turn < 10; turn++) {
+        const key = `race/${turn}`;
+        if (condition === 'ifMatch') await a.put(key, text('old'));
+        const options = condition === 'ifMatch' ? { ifMatch: text('old') } : { ifAbsent: true };
+        const writers = Array.from({ length: 20 }, (_, i) => ({ store: i % 2 ? a : b, value: `writer ${i}` }));
+        const won = await Promise.all(writers.map(({ store, value }) => store.put(key, text(value), options)));
+        expect(won.filter(Boolean)).toHaveLength(1);
+        expect(await read(a, key)).toBe(writers[won.indexOf(true)]!.value);
+      }
+    });
+
+    it('shows a reader a whole object at any time while writers replace it', async () => {
+      const contents = Array.from({ length: 8 }, (_, i) => String(i).repeat(200_000));
+      await a.put('big', text(contents[0]!));
+      let writing = true;
+      const writers = Promise.all(contents.map((content, i) => (i % 2 ? a : b).put('big', text(content)))).finally(() => (writing = false));
+      let reads = 0;
+      while (writing || reads === 0) {
+        expect(contents).toContain(await read(a, 'big'));
+        reads += 1;
+      }
+      await writers;
+    });
+
+    it('appends in order and loses no line of racing appenders', async () => {
+      await a.append('log/w.jsonl', text('0\n'), { durable: true });
+      await a.append('log/w.jsonl', text('1\n'), { durable: false });
+      expect(await read(b, 'log/w.jsonl')).toBe('0\n1\n');
+      await Promise.all(
+        Array.from({ length: 40 }, (_, i) => (i % 2 ? a : b).append('log/w.jsonl', text(`line ${i}\n`), { durable: i % 3 === 0 })),
+      );
+      const lines = (await read(a, 'log/w.jsonl'))!.trimEnd().split('\n');
+      expect(lines.slice(2).sort()).toEqual(Array.from({ length: 40 }, (_, i) => `line ${i}`).sort());
+    });
+
+    it('lists the keys of a prefix in order, and the folders below one', async () => {
+      const keys = ['runs/b/1', 'runs/a/items/2.json', 'runs/a/items/1.json', 'runs/a-b', 'runs/a.txt', 'steps/x'];
+      for (const key of keys) await a.put(key, text(key));
+      expect(await keysOf(b, '')).toEqual([...keys].sort());
+      expect(await keysOf(b, 'runs/a')).toEqual(keys.filter((key) => key.startsWith('runs/a')).sort());
+      expect(await keysOf(b, 'runs/a/items/')).toEqual(['runs/a/items/1.json', 'runs/a/items/2.json']);
+      expect(await keysOf(b, 'nothing/')).toEqual([]);
+      expect(await b.listFolders('runs/')).toEqual(['a', 'b']);
+      expect(await b.listFolders('nothing/')).toEqual([]);
+    });
+
+    it('lists any keys as a sorted set', async () => {
+      const part = fc.stringMatching(/^[a-z0-9-]{1,3}$/);
+      // No key may be a folder of another one: a file system cannot hold both.
+      const keys = fc.uniqueArray(
+        fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => `${parts.join('/')}.json`),
+        { maxLength: 12 },
+      );
+      let round = 0;
+      await fc.assert(
+        fc.asyncProperty(keys, async (chosen) => {
+          const prefix = `p${round++}/`;
+          for (const key of chosen) await a.put(prefix + key, text('x'));
+          expect(await keysOf(b, prefix)).toEqual(chosen.map((key) => prefix + key).sort());
+        }),
+        { numRuns: 20 },
+      );
+    });
+
+    it('deletes, also what is not there', async () => {
+      await a.put('k', text('x'));
+      await b.delete('k');
+      await b.delete('k');
+      expect(await a.has('k')).toBe(false);
+      expect(await a.put('k', text('again'), { ifAbsent: true })).toBe(true);
+    });
+
+    it.each(['', '/etc/passwd', '../x', 'a/../../x', 'a//b', 'a/.tmp-1', './a', 'a\\b'])('refuses the key "%s"', async (key) => {
+      await expect(a.put(key, text('x'))).rejects.toThrow(InvalidInput);
+      await expect(a.get(key)).rejects.toThrow(InvalidInput);
+    });
+  });
+}
+
+function inFolder(options: { hardLinks?: boolean }): () => Promise<OpenedStore> {
+  return async () => {
+    const root = await fs.mkdtemp(join(tmpdir(), 'refineloop-store-'));
+    const store = (): ObjectStore => new FileObjectStore(join(root, 'made at the first write'), options);
+    return { a: store(), b: store(), close: () => fs.rm(root, { recursive: true }) };
+  };
+}
+
+objectStoreBattery('file:', inFolder({}));
+objectStoreBattery('file: without hard links', inFolder({ hardLinks: false }));

@@ -29,7 +29,7 @@ from onnx_files import export
 
 CLASSES = [len(values) for values in ATTRIBUTES.values()]
 PROJECTION = 64
-TEXT_WIDTH = 96
+TEXT_WIDTH = 64
 MAXIMUM_TOKENS = 77
 SEED = 4099
 # How often a dataset row stands in for a drawing.
@@ -42,9 +42,9 @@ class Vision(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs, outputs, stride in ((3, 24, 2), (24, 56, 2), (56, 72, 1), (72, 112, 2), (112, 112, 1), (112, 160, 2)):
+        for inputs, outputs, stride in ((3, 24, 2), (24, 48, 2), (48, 96, 2), (96, 96, 1), (96, 128, 2)):
             layers += [nn.Conv2d(inputs, outputs, 3, stride, 1), nn.GroupNorm(8, outputs), nn.SiLU()]
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(160 * 16, 256), nn.SiLU())
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 16, 256), nn.SiLU())
         self.projection = nn.Linear(256, PROJECTION)
         self.heads = nn.Linear(256, sum(CLASSES))  # auxiliary, not exported
 
@@ -64,7 +64,7 @@ class Text(nn.Module):
         end_id = tokenizer.token_to_id("<|endoftext|>")
         self.config = CLIPTextConfig(
             vocab_size=tokenizer.get_vocab_size(), hidden_size=TEXT_WIDTH, intermediate_size=4 * TEXT_WIDTH,
-            num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=MAXIMUM_TOKENS, projection_dim=PROJECTION,
+            num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=MAXIMUM_TOKENS, projection_dim=PROJECTION,
             hidden_act="quick_gelu", bos_token_id=tokenizer.token_to_id("<|startoftext|>"), eos_token_id=end_id,
             pad_token_id=end_id, attn_implementation="eager",
         )  # fmt: skip
@@ -220,8 +220,10 @@ def main() -> None:
     parser.add_argument("tokenizer", type=Path, help="folder of the tokenizer")
     parser.add_argument("out", type=Path, help="the pack's selector/ folder")
     parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=48)
     arguments = parser.parse_args()
+    if arguments.steps < 20:
+        parser.error("--steps must be at least 20: the learning rate needs room to rise and fall")
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     tokenizer = Tokenizer.from_file(str(arguments.tokenizer / "tokenizer.json"))

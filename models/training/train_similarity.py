@@ -125,6 +125,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--held-out", type=int, default=1000, help="the first so many pictures only measure and calibrate")
     arguments = parser.parse_args()
+    if arguments.steps < 20:
+        parser.error("--steps must be at least 20: the learning rate needs room to rise and fall")
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     drawings = Drawings.load(arguments.drawings)

@@ -1,0 +1,154 @@
+"""Rebuilds the whole pack from nothing, in order: `python build_all.py`. Finished stages are skipped.
+
+A stage is finished when its record in the build folder says so: the digests of its script, of the generator, of its
+options and of all its inputs and outputs as they are now. So a changed script, option or input runs the stage and what depends on it again;
+an interrupted stage has no record. The outputs lie in `build/` until the last stage copies them into the pack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One call of one script. In `arguments`, names in braces are paths: `{build}`, `{dataset}`."""
+
+    name: str
+    script: str
+    arguments: list[str]
+    outputs: list[str]
+    inputs: list[str] = field(default_factory=list)
+    # Options that `--smoke` puts in the place of the real ones: a few steps, to see that everything runs.
+    options: dict[str, int] = field(default_factory=dict)
+    smoke: dict[str, int] = field(default_factory=dict)
+
+
+STAGES = [
+    Stage("tokenizer", "train_tokenizer.py", ["{build}/tokenizer"], ["{build}/tokenizer"]),
+    Stage("dataset", "make_dataset.py", ["--out", "{dataset}", "--tokenizer", "{build}/tokenizer/tokenizer.json"],
+          ["{dataset}/train", "{dataset}/test"], ["{build}/tokenizer"]),
+    Stage("diffusion-drawings", "make_drawings.py", ["diffusion", "{build}/diffusion.npz"], ["{build}/diffusion.npz"],
+          options={"count": 39_000}, smoke={"count": 120}),
+    Stage("vae", "train_vae.py", ["{build}/diffusion.npz", "{build}/vae"], ["{build}/vae"], ["{build}/diffusion.npz"],
+          options={"steps": 6000}, smoke={"steps": 4}),
+    Stage("text-encoder", "train_text_encoder.py", ["{build}/tokenizer", "{build}/text_encoder"], ["{build}/text_encoder"],
+          ["{build}/tokenizer"], options={"steps": 4000}, smoke={"steps": 4}),
+    Stage("unet", "train_unet.py",
+          ["{build}/diffusion.npz", "{build}/tokenizer", "{build}/text_encoder", "{build}/vae", "{build}/diffusers"],
+          ["{build}/diffusers"], ["{build}/diffusion.npz", "{build}/tokenizer", "{build}/text_encoder", "{build}/vae"],
+          options={"steps": 3700}, smoke={"steps": 2}),
+    Stage("export", "export_onnx.py", ["{build}/diffusers", "{build}/pack/diffusion"], ["{build}/pack/diffusion"], ["{build}/diffusers"]),
+    Stage("selector-drawings", "make_drawings.py", ["selector", "{build}/selector.npz", "--vae", "{build}/vae"],
+          ["{build}/selector.npz"], ["{build}/vae"], options={"count": 6000}, smoke={"count": 120}),
+    Stage("selector", "train_selector.py",
+          ["{build}/selector.npz", "{dataset}/train", "{build}/tokenizer", "{build}/pack/selector"], ["{build}/pack/selector"],
+          ["{build}/selector.npz", "{dataset}/train", "{build}/tokenizer"], options={"steps": 1400}, smoke={"steps": 20}),
+    Stage("similarity-drawings", "make_drawings.py", ["similarity", "{build}/similarity.npz", "--vae", "{build}/vae"],
+          ["{build}/similarity.npz"], ["{build}/vae"], options={"count": 12_000}, smoke={"count": 160}),
+    Stage("similarity", "train_similarity.py", ["{build}/similarity.npz", "{build}/pack/similarity"], ["{build}/pack/similarity"],
+          ["{build}/similarity.npz"], options={"steps": 1500, "held-out": 1000}, smoke={"steps": 20, "held-out": 60}),
+    Stage("measure", "measure_pack.py", ["{build}/pack", "{dataset}/test", "{build}/measured.json"], ["{build}/measured.json"],
+          ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{dataset}/test"],
+          options={"items": 40}, smoke={"items": 2}),
+    Stage("manifest", "build_pack.py", ["{build}/pack", "--dataset", "{dataset}", "--measured", "{build}/measured.json"],
+          ["{build}/pack/pack.json"], ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{build}/measured.json"]),
+]  # fmt: skip
+
+
+def digest(paths: list[Path]) -> str:
+    """SHA-256 over names and bytes of files and of folders' files; a missing path gives a digest of its own."""
+    total = hashlib.sha256()
+    for path in paths:
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            total.update(f"{file.relative_to(path.parent).as_posix()}\0".encode())
+            total.update(hashlib.sha256(file.read_bytes()).digest() if file.exists() else b"missing")
+    return total.hexdigest()
+
+
+class Builder:
+    def __init__(self, build: Path, dataset: Path, smoke: bool) -> None:
+        self.places = {"build": str(build), "dataset": str(dataset)}
+        self.records = build / "records"
+        self.records.mkdir(parents=True, exist_ok=True)
+        self.smoke = smoke
+
+    def paths(self, names: list[str]) -> list[Path]:
+        return [Path(name.format(**self.places)) for name in names]
+
+    def options(self, stage: Stage) -> list[str]:
+        chosen = stage.smoke if self.smoke and stage.smoke else stage.options
+        return [word for name, value in chosen.items() for word in (f"--{name}", str(value))]
+
+    def record(self, stage: Stage) -> dict[str, str]:
+        """What the stage was made from and what it made, as it is on disk now."""
+        code = [HERE / stage.script, HERE / "creatures", HERE / "encoder_data.py", HERE / "onnx_files.py"]
+        code = [p for c in code for p in (sorted(c.glob("*.py")) if c.is_dir() else [c])]
+        return {
+            "options": " ".join(self.options(stage)),
+            "code": digest(code),
+            "inputs": digest(self.paths(stage.inputs)),
+            "outputs": digest(self.paths(stage.outputs)),
+        }
+
+    def is_finished(self, stage: Stage) -> bool:
+        path = self.records / f"{stage.name}.json"
+        return path.exists() and json.loads(path.read_text()) == self.record(stage)
+
+    def run(self, stage: Stage) -> None:
+        if self.is_finished(stage):
+            print(f"[{stage.name}] finished before", flush=True)
+            return
+        started = time.monotonic()
+        print(f"[{stage.name}] {stage.script} {' '.join(self.options(stage))}", flush=True)
+        words = [word.format(**self.places) for word in stage.arguments]
+        subprocess.run([sys.executable, str(HERE / stage.script), *words, *self.options(stage)], check=True)
+        path = self.records / f"{stage.name}.json"
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.record(stage), indent=2) + "\n")
+        partial.replace(path)
+        print(f"[{stage.name}] done in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def install(built: Path, pack: Path) -> None:
+    """Puts the built models and their manifest in the pack's place; README and licence there stay."""
+    for folder in ("diffusion", "selector", "similarity"):
+        shutil.rmtree(pack / folder, ignore_errors=True)
+        shutil.copytree(built / folder, pack / folder)
+    shutil.copyfile(built / "pack.json", pack / "pack.json")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, default=HERE / "build")
+    parser.add_argument("--smoke", action="store_true", help="a few steps a stage, dataset and pack inside the build folder: shows that all of it runs")
+    parser.add_argument("--install", action="store_true", help="at the end, replace the models of models/packs/creatures")
+    parser.add_argument("--until", choices=[stage.name for stage in STAGES], help="stop after this stage")
+    arguments = parser.parse_args()
+    if arguments.smoke and arguments.install:
+        parser.error("--smoke makes no models that are worth installing")
+    dataset = arguments.build / "dataset" if arguments.smoke else ROOT / "examples" / "datasets" / "creatures"
+    builder = Builder(arguments.build.resolve(), dataset.resolve(), arguments.smoke)
+    for stage in STAGES:
+        builder.run(stage)
+        if stage.name == arguments.until:
+            return
+    if arguments.install:
+        install(arguments.build / "pack", ROOT / "models" / "packs" / "creatures")
+        print("installed into models/packs/creatures; run make_goldens.py --diffusers build/diffusers next")
+
+
+if __name__ == "__main__":
+    main()

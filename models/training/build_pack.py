@@ -1,0 +1,99 @@
+"""Writes the pack's `pack.json`: its files with their digests, how each model was made, and what it was trained on."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+from creatures.streams import STREAMS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+VERSION = "1.0.0"
+
+# Pictures of each stream that were trained on.
+DRAWN = {"diffusion": 39_000, "selector": 6_000, "similarity": 11_000}
+
+MODELS = {
+    "diffusion": {
+        "kind": "text-to-image",
+        "description": "Stable Diffusion's classes in small: 64 x 64 pictures of creatures (diffusers' ONNX layout)",
+        "madeBy": "models/training: train_tokenizer, train_vae, train_text_encoder, train_unet, export_onnx",
+    },
+    "selector": {
+        "kind": "image-text",
+        "description": "a small CLIP: cosine of caption and picture; stops the loop and picks the best round",
+        "madeBy": "models/training: train_selector",
+    },
+    "similarity": {
+        "kind": "image",
+        "description": "dot product of two pictures' embeddings, 0..1, about the share of attributes they agree in; reports",
+        "madeBy": "models/training: train_similarity",
+    },
+}
+# Which models were trained on the dataset's train split as well.
+TRAINED_ON_DATASET = {"selector"}
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def describe_drawings(name: str) -> str:
+    first = 1000 if name == "similarity" else 0  # the similarity's first thousand only measured and calibrated
+    return (
+        f"{DRAWN[name]} drawings by models/training/creatures, i = {first}..{first + DRAWN[name] - 1}: {STREAMS[name].description}"
+    )
+
+
+def list_files(pack: Path, folder: str) -> list[dict]:
+    """Every file of a model; paths are relative to the model's own folder."""
+    paths = sorted(path for path in (pack / folder).rglob("*") if path.is_file())
+    return [
+        {"path": path.relative_to(pack / folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths
+    ]
+
+
+def build(pack: Path, dataset: Path, measured: dict) -> dict:
+    train_digests = [f"sha256:{sha256(path)}" for path in sorted((dataset / "train").glob("*.png"))]
+    models = {}
+    for name, about in MODELS.items():
+        digests = train_digests if name in TRAINED_ON_DATASET else []
+        models[name] = {
+            "path": name, **about, "licence": "Apache-2.0", "files": list_files(pack, name),
+            "trainedOn": {"digests": digests, "drawn": describe_drawings(name)},
+        }  # fmt: skip
+    return {
+        "name": "creatures",
+        "version": VERSION,
+        "licence": "Apache-2.0",
+        "description": "Small models of a world of cartoon creatures: a text-to-image model, a selector and a reporter that share nothing",
+        "models": models,
+        "measured": measured,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pack", type=Path, nargs="?", default=ROOT / "models" / "packs" / "creatures")
+    parser.add_argument("--dataset", type=Path, default=ROOT / "examples" / "datasets" / "creatures")
+    parser.add_argument("--measured", type=Path, help="measured.json of measure_pack.py (default: keep what pack.json has)")
+    arguments = parser.parse_args()
+    target = arguments.pack / "pack.json"
+    measured = {}
+    if arguments.measured:
+        measured = json.loads(arguments.measured.read_text())
+    elif target.exists():
+        measured = json.loads(target.read_text())["measured"]
+    manifest = build(arguments.pack, arguments.dataset, measured)
+    partial = target.with_suffix(".json.partial")
+    partial.write_text(json.dumps(manifest, indent=2) + "\n")
+    partial.replace(target)
+    total = sum(file["bytes"] for model in manifest["models"].values() for file in model["files"])
+    print(f"{target}: {len(manifest['models'])} models, {total / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

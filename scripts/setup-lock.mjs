@@ -14,9 +14,12 @@ export async function holdLock(root) {
   for (let said = false; ;) {
     try {
       writeFileSync(file, String(process.pid), { flag: 'wx' });
-      const release = () => rmSync(file, { force: true });
-      process.once('exit', release);
-      return release;
+      const remove = () => rmSync(file, { force: true });
+      process.once('exit', remove);
+      return () => {
+        process.off('exit', remove); // By then the lock may be another's.
+        remove();
+      };
     } catch (error) {
       if (error.code !== 'EEXIST')
         throw new StepError(`failed: ${error.message}\n  -> The cache folder must be writable; XDG_CACHE_HOME names another.`);

@@ -100,7 +100,7 @@ function valueMessage(issue: SchemaIssue, path: FieldPath, came: unknown, value:
     return `expected letters, digits, \`.\`, \`_\` and \`-\`, beginning with a letter or digit, because ids and folders are made of it; got ${show(came)}`;
   }
   if (issue.code === 'too_big' && issue.origin === 'string') {
-    return `expected at most ${issue.maximum} characters, because ids are made of it; got ${String(came).length}`;
+    return `expected at most ${issue.maximum} characters, because ids are made of it; got ${typeof came === 'string' ? came.length : show(came)}`;
   }
   if (issue.code === 'too_small' && issue.origin === 'string') return `expected text; got an empty one${advice}`;
   if (issue.code === 'too_small' && issue.origin === 'array') return `expected at least ${issue.minimum} entry; got none${advice}`;
@@ -137,7 +137,7 @@ function show(came: unknown): string {
   if (came === null) return 'nothing';
   if (Array.isArray(came)) return 'a list';
   if (typeof came === 'object') return 'a mapping';
-  const text = typeof came === 'string' ? `text ${JSON.stringify(came)}` : String(came);
+  const text = typeof came === 'string' ? `text ${JSON.stringify(came)}` : JSON.stringify(came);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 

@@ -35,7 +35,7 @@ export function recipeDoc(): string {
 
 function* fieldRows(schema: z.ZodType, prefix: string): Iterable<FieldRow> {
   const inner = unwrap(schema);
-  if (inner instanceof z.ZodArray) return yield* fieldRows(inner.element as z.ZodType, `${prefix}[]`);
+  if (inner instanceof z.ZodArray) yield* fieldRows(inner.element as z.ZodType, `${prefix}[]`);
   if (inner instanceof z.ZodUnion) {
     for (const form of (inner.options as z.ZodType[]).filter(isInThisVersion)) yield* fieldRows(form, prefix);
     return;

@@ -1,0 +1,95 @@
+import { basename, dirname, join } from 'node:path';
+import { Tensor, type InferenceSession } from 'onnxruntime-node';
+import { InvalidInput, OutOfMemory, RefineError } from '../../core/errors.js';
+
+/** A model's input as the file declares it: symbolic dimensions are strings. */
+export interface ModelInput {
+  type: Tensor.Type;
+  shape: ReadonlyArray<number | string>;
+}
+
+export interface FloatTensor {
+  data: Float32Array;
+  dims: readonly number[];
+}
+
+/** One loaded ONNX file: takes plain numbers, gives float32, and feeds each input in the type that the file declares. */
+export class OnnxModel {
+  private readonly inputs: ReadonlyMap<string, ModelInput>;
+
+  constructor(
+    readonly file: string,
+    private readonly session: InferenceSession,
+  ) {
+    this.inputs = new Map(session.inputMetadata.flatMap((input) => (input.isTensor ? [[input.name, input] as const] : [])));
+  }
+
+  get inputNames(): string[] {
+    return [...this.inputs.keys()];
+  }
+
+  /** Throws InvalidInput when the model has no such input. */
+  input(name: string): ModelInput {
+    const input = this.inputs.get(name);
+    if (!input) throw new InvalidInput(`${this.label} has no input ${name}; it has ${this.inputNames.join(', ')}`);
+    return input;
+  }
+
+  /** Throws InvalidInput when the model asks for inputs beside these: it is of another kind. */
+  expectInputs(names: readonly string[]): void {
+    names.forEach((name) => this.input(name));
+    const others = this.inputNames.filter((name) => !names.includes(name));
+    if (others.length > 0) throw new InvalidInput(`${this.label} also needs ${others.join(', ')}, which this pipeline does not give`);
+  }
+
+  /** `values` (row by row) as a tensor of the input's declared type: int32, int64 or float32. */
+  tensor(name: string, values: ArrayLike<number>, dims: readonly number[]): Tensor {
+    const { type } = this.input(name);
+    switch (type) {
+      case 'float32':
+        return new Tensor('float32', values instanceof Float32Array ? values : Float32Array.from(values), dims);
+      case 'int64':
+        return new Tensor(
+          'int64',
+          BigInt64Array.from({ length: values.length }, (_, i) => BigInt(values[i]!)),
+          dims,
+        );
+      case 'int32':
+        return new Tensor('int32', Int32Array.from(values), dims);
+      default:
+        throw new InvalidInput(
+          `${this.label}: input ${name} is ${type}; float32, int32 and int64 are supported (export with --dtype fp32)`,
+        );
+    }
+  }
+
+  /**
+   * Runs the model and returns the output called `output`, or its first one where none is named. Blocks the event loop.
+   * Throws OutOfMemory; InvalidInput when there is no such output; Unexpected for other failures of the runtime.
+   */
+  async run(feeds: Record<string, Tensor>, output: string = this.session.outputNames[0]!): Promise<FloatTensor> {
+    if (!this.session.outputNames.includes(output)) {
+      throw new InvalidInput(`${this.label} has no output ${output}; it has ${this.session.outputNames.join(', ')}`);
+    }
+    let tensor: InferenceSession.OnnxValueMapType[string] | undefined;
+    try {
+      tensor = (await this.session.run(feeds, [output]))[output];
+    } catch (error) {
+      const message = `${this.label}: ${(error as Error).message}`;
+      if (isOutOfMemory(message)) throw new OutOfMemory(message, { cause: error });
+      throw new RefineError('Unexpected', message, { cause: error });
+    }
+    if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is not float32`);
+    return { data: tensor.data, dims: tensor.dims };
+  }
+
+  /** The file with its folder: enough to know which one, without the machine's paths. */
+  private get label(): string {
+    return join(basename(dirname(this.file)), basename(this.file));
+  }
+}
+
+/** Whether ONNX Runtime (or a device's driver) says that memory ran out. */
+export function isOutOfMemory(message: string): boolean {
+  return /out of memory|failed to allocate|bad_alloc|CUBLAS_STATUS_ALLOC_FAILED/i.test(message);
+}

@@ -1,0 +1,62 @@
+import { access } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { InferenceSession } from 'onnxruntime-node';
+import { InvalidInput, OutOfMemory } from '../../core/errors.js';
+import { OnnxModel, isOutOfMemory } from './onnx-model.js';
+
+export interface SessionOptions {
+  /** ONNX Runtime's name of the execution provider: `cpu`, `cuda`, ... */
+  provider: string;
+  /** Which of the provider's devices. */
+  device: number;
+  /** Threads inside one operator; default: as many as the machine has cores for this process. */
+  threads?: number;
+}
+
+/** The ONNX sessions of one process: each file is loaded once, however many ask for it at the same time. */
+export class Sessions {
+  private readonly loaded = new Map<string, Promise<OnnxModel>>();
+
+  constructor(private readonly options: SessionOptions) {}
+
+  /**
+   * Throws InvalidInput, which names the file, when it is missing or no usable model or the provider is not there;
+   * OutOfMemory when it does not fit. A failure is forgotten: the next call tries again.
+   */
+  load(file: string): Promise<OnnxModel> {
+    let promise = this.loaded.get(file);
+    if (!promise) {
+      promise = open(file, this.options);
+      this.loaded.set(file, promise);
+      promise.catch(() => this.loaded.delete(file));
+    }
+    return promise;
+  }
+}
+
+type ExecutionProvider = InferenceSession.ExecutionProviderConfig;
+
+async function open(file: string, options: SessionOptions): Promise<OnnxModel> {
+  await access(file).catch(() => {
+    throw new InvalidInput(`${file} is missing: export or copy the model folder again`);
+  });
+  const { provider, device, threads = availableParallelism() } = options;
+  try {
+    const session = await InferenceSession.create(file, {
+      executionProviders: [provider === 'cpu' ? 'cpu' : ({ name: provider, deviceId: device } as ExecutionProvider)],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      logSeverityLevel: 3,
+    });
+    return new OnnxModel(file, session);
+  } catch (error) {
+    const message = (error as Error).message;
+    if (isOutOfMemory(message)) throw new OutOfMemory(`not enough memory to load ${file}: ${message}`, { cause: error });
+    if (/backend not found|ExecutionProvider|provider/i.test(message)) {
+      throw new InvalidInput(`execution provider ${provider} (device ${device}) is not available here: ${message}`, { cause: error });
+    }
+    throw new InvalidInput(`${file} cannot be loaded, it is corrupt or incomplete (${message}): export or copy the model folder again`, {
+      cause: error,
+    });
+  }
+}

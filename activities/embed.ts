@@ -34,7 +34,10 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
           ? await host.embedText({ model, text: params['text'] as string }, { signal })
           : await host.embedImage({ model, image: await store.getArtifact(subject.image) }, { signal });
       const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
-      return { outputs: { embedding: await store.putArtifact(bytes, 'application/vnd.refineloop.float32', inputs) }, values: { dimensions: vector.length } };
+      return {
+        outputs: { embedding: await store.putArtifact(bytes, 'application/vnd.refineloop.float32', inputs) },
+        values: { dimensions: vector.length },
+      };
     },
     read: ({ outputs }) => ({ embedding: outputs['embedding']! }),
   };

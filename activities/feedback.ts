@@ -49,8 +49,17 @@ export async function feedbackRounds(run: RunContext, item: IndexedItem, arm: st
 
 function columnFeedback(from: IndexedItem, column: string, round: number): PreparedStep {
   const text = columnTexts(from, column)[round - 1];
-  if (text === undefined) throw new InvalidInput(`item ${from.id} has no feedback for round ${round} in column ${column} (${from.source.file}:${from.source.line})`);
-  return { inputs: from.trueImage ? [from.trueImage.digest] : [], params: { source: 'dataset', text }, model: null, runtime: null, draw: 0 };
+  if (text === undefined)
+    throw new InvalidInput(
+      `item ${from.id} has no feedback for round ${round} in column ${column} (${from.source.file}:${from.source.line})`,
+    );
+  return {
+    inputs: from.trueImage ? [from.trueImage.digest] : [],
+    params: { source: 'dataset', text },
+    model: null,
+    runtime: null,
+    draw: 0,
+  };
 }
 
 function columnTexts(item: IndexedItem, column: string): string[] {

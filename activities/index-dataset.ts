@@ -16,7 +16,13 @@ export async function indexDataset(run: RunContext, onProgress: (done: number) =
   const { manifest, files, plan } = run;
   const summary = (await files.readIndexSummary()) ?? (await buildFromDataset(run, onProgress));
   const { total, items, skipped } = summary;
-  return { total, items, skipped, worstCaseImages: worstCaseImages(plan), budget: remaining(manifest.recipe.budget, await files.listItems()) };
+  return {
+    total,
+    items,
+    skipped,
+    worstCaseImages: worstCaseImages(plan),
+    budget: remaining(manifest.recipe.budget, await files.listItems()),
+  };
 }
 
 async function buildFromDataset(run: RunContext, onProgress: (done: number) => void): Promise<IndexSummary> {
@@ -27,7 +33,10 @@ async function buildFromDataset(run: RunContext, onProgress: (done: number) => v
 }
 
 /** The next items of a selection, as many as fit into a payload. */
-export async function readIndexPage({ files }: RunContext, { selection, from, to, limit }: ReadIndexPageInput): Promise<ReadIndexPageResult> {
+export async function readIndexPage(
+  { files }: RunContext,
+  { selection, from, to, limit }: ReadIndexPageInput,
+): Promise<ReadIndexPageResult> {
   const entries: IndexPageEntry[] = [];
   let bytes = 0;
   for (let offset = from; offset < to;) {

@@ -21,7 +21,12 @@ const HEARTBEAT_MS = 2_000;
 
 /** All activities of one worker process, ready to be registered. */
 export function createActivities(services: ActivityServices): OrchestratorActivities & StepActivities {
-  const step = async <Input, Result>(definition: StepDefinition<Input, Result>, input: Input, item: ItemRef, at: StepAt): Promise<Result & StepMeta> => {
+  const step = async <Input, Result>(
+    definition: StepDefinition<Input, Result>,
+    input: Input,
+    item: ItemRef,
+    at: StepAt,
+  ): Promise<Result & StepMeta> => {
     const place = { item, at, attempt: Context.current().info.attempt, device: services.device };
     return beating(async () => runStep(definition, await services.openRun(item.run), input, place, tools()));
   };

@@ -1,6 +1,15 @@
 import { RefineError } from '../core/errors.js';
 import { refineLoop, StepFailed, type ItemInput, type Steps } from '../core/refine-loop.js';
-import { INLINE_TEXT_BYTES, MAX_PAYLOAD_BYTES, type EmbedResult, type IndexedItem, type StepAt, type StepMeta, type StepName, type TextValue } from '../core/types.js';
+import {
+  INLINE_TEXT_BYTES,
+  MAX_PAYLOAD_BYTES,
+  type EmbedResult,
+  type IndexedItem,
+  type StepAt,
+  type StepMeta,
+  type StepName,
+  type TextValue,
+} from '../core/types.js';
 import { embedStep } from './embed.js';
 import { feedbackRounds, feedbackStep } from './feedback.js';
 import { generateStep } from './generate.js';
@@ -51,7 +60,8 @@ class RecordedSteps implements Steps {
     private readonly item: ItemRef,
   ) {}
 
-  generate: Steps['generate'] = async (at, parts) => this.keep(at, 'generate', '', await this.find(generateStep(this.services), at, { item: this.item, at, parts }));
+  generate: Steps['generate'] = async (at, parts) =>
+    this.keep(at, 'generate', '', await this.find(generateStep(this.services), at, { item: this.item, at, parts }));
 
   embed: Steps['embed'] = async (at, subject, encoders) => {
     const embeddings: EmbedResult['embeddings'] = {};
@@ -64,17 +74,29 @@ class RecordedSteps implements Steps {
     return this.keep(at, 'embed', `:${subject.role}`, { embeddings, meta });
   };
 
-  feedback: Steps['feedback'] = async (at, arm) => this.keep(at, 'feedback', '', await this.find(feedbackStep, at, { item: this.item, at, arm }));
+  feedback: Steps['feedback'] = async (at, arm) =>
+    this.keep(at, 'feedback', '', await this.find(feedbackStep, at, { item: this.item, at, arm }));
 
-  score: Steps['score'] = async (at, subject) => this.keep(at, 'score', '', await this.find(scoreStep, at, { item: this.item, at, subject }));
+  score: Steps['score'] = async (at, subject) =>
+    this.keep(at, 'score', '', await this.find(scoreStep, at, { item: this.item, at, subject }));
 
   private async find<Input, Result>(definition: StepDefinition<Input, Result>, at: StepAt, input: Input): Promise<Result & StepMeta> {
-    const found = await findRecorded(definition, this.run, input, { item: this.item, at, attempt: 1, device: this.services.device }).catch((error: unknown) => {
-      // What cannot even be prepared fails in its own step, with its name on it.
-      if (RefineError.is(error) && error.code === 'InvalidInput') return undefined;
-      throw error;
-    });
-    if (!found) throw new StepFailed({ type: 'NotRecorded', message: 'not recorded', step: definition.step, arm: at.arm, round: at.round, attempt: 0 });
+    const found = await findRecorded(definition, this.run, input, { item: this.item, at, attempt: 1, device: this.services.device }).catch(
+      (error: unknown) => {
+        // What cannot even be prepared fails in its own step, with its name on it.
+        if (RefineError.is(error) && error.code === 'InvalidInput') return undefined;
+        throw error;
+      },
+    );
+    if (!found)
+      throw new StepFailed({
+        type: 'NotRecorded',
+        message: 'not recorded',
+        step: definition.step,
+        arm: at.arm,
+        round: at.round,
+        attempt: 0,
+      });
     return found;
   }
 

@@ -29,7 +29,11 @@ export async function finishRun(run: RunContext, ended: FinishRunInput['ended'])
  * Finds items that are over although their partition heard nothing: the record says how, or the workflow is closed
  * without one (terminated, timed out) and is recorded as failed.
  */
-export async function reconcileItems(client: Client, run: RunContext, { run: ref, items }: ReconcileItemsInput): Promise<ReconcileItemsResult> {
+export async function reconcileItems(
+  client: Client,
+  run: RunContext,
+  { run: ref, items }: ReconcileItemsInput,
+): Promise<ReconcileItemsResult> {
   const over: ItemDone[] = [];
   for (const item of items) {
     const status = await workflowStatus(client, itemWorkflowId(ref.runId, item.key));

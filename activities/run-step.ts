@@ -89,7 +89,10 @@ export async function runStep<Input, Result>(
   }
 }
 
-function keyed(definition: { step: StepKeyInput['step']; version: number }, prepared: PreparedStep): { key: string; keyInput: StepKeyInput } {
+function keyed(
+  definition: { step: StepKeyInput['step']; version: number },
+  prepared: PreparedStep,
+): { key: string; keyInput: StepKeyInput } {
   const keyInput: StepKeyInput = { step: definition.step, stepVersion: definition.version, ...prepared };
   return { key: stepKey(keyInput), keyInput };
 }

@@ -10,13 +10,23 @@ export const scoreStep: StepDefinition<ScoreInput, { scores: Record<string, numb
   version: 1,
   prepare: ({ manifest }, { subject }) => {
     const metrics = scoreNames(manifest.recipe).filter((name) => subject.trueImage !== null || !metricOf(name).needsTrueImage);
-    const digests = (refs: Record<string, ArtifactRef>): Digest[] => Object.keys(refs).sort().map((name) => refs[name]!.digest);
-    const inputs = [subject.image.digest, ...(subject.trueImage ? [subject.trueImage.digest] : []), ...digests(subject.embeddings), ...digests(subject.references)];
+    const digests = (refs: Record<string, ArtifactRef>): Digest[] =>
+      Object.keys(refs)
+        .sort()
+        .map((name) => refs[name]!.digest);
+    const inputs = [
+      subject.image.digest,
+      ...(subject.trueImage ? [subject.trueImage.digest] : []),
+      ...digests(subject.embeddings),
+      ...digests(subject.references),
+    ];
     return Promise.resolve({ inputs, params: { metrics }, model: null, runtime: null, draw: 0 });
   },
   async execute({ store }, { subject }, { params }) {
     const vectors = async (refs: Record<string, ArtifactRef>) =>
-      Object.fromEntries(await Promise.all(Object.entries(refs).map(async ([name, ref]) => [name, asFloat32(await store.getArtifact(ref))] as const)));
+      Object.fromEntries(
+        await Promise.all(Object.entries(refs).map(async ([name, ref]) => [name, asFloat32(await store.getArtifact(ref))] as const)),
+      );
     const image = await store.getArtifact(subject.image);
     const trueImage = subject.trueImage ? await store.getArtifact(subject.trueImage) : undefined;
     const metrics = params['metrics'] as string[];

@@ -21,7 +21,9 @@ export async function ensureSearchAttributes(connection: Pick<NativeConnection, 
     const found = customAttributes[name];
     if (found === undefined || found === null) missing[name] = TYPES[type]!;
     else if (found !== TYPES[type]) {
-      throw new InvalidInput(`search attribute ${name} of namespace ${namespace} has another type than ${type}; remove it or use another namespace`);
+      throw new InvalidInput(
+        `search attribute ${name} of namespace ${namespace} has another type than ${type}; remove it or use another namespace`,
+      );
     }
   }
   if (Object.keys(missing).length > 0) await connection.operatorService.addSearchAttributes({ namespace, searchAttributes: missing });

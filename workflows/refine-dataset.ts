@@ -133,7 +133,9 @@ function partitionRanges(items: number): Array<[number, number]> {
   if (items === 0) return [];
   const count = Math.min(MAX_PARTITIONS, Math.ceil(items / PARTITION_ITEMS));
   const size = Math.ceil(items / count);
-  return Array.from({ length: count }, (_, n): [number, number] => [n * size, Math.min(items, (n + 1) * size)]).filter(([from, to]) => from < to);
+  return Array.from({ length: count }, (_, n): [number, number] => [n * size, Math.min(items, (n + 1) * size)]).filter(
+    ([from, to]) => from < to,
+  );
 }
 
 function describeIndex(index: IndexDatasetResult): string {

@@ -83,7 +83,8 @@ class ItemSteps implements Steps {
     return this.run('feedback', at, '', feedbackQueue[source], '', (a) => a.writeFeedback({ item: this.input.item, at, arm }));
   };
 
-  score: Steps['score'] = (at, subject) => this.run('score', at, '', 'cpu', '', (a) => a.scoreImage({ item: this.input.item, at, subject }));
+  score: Steps['score'] = (at, subject) =>
+    this.run('score', at, '', 'cpu', '', (a) => a.scoreImage({ item: this.input.item, at, subject }));
 
   progress(at: StepAt, round: RoundOutcome): void {
     const { plan, input } = this.recalled;
@@ -101,7 +102,14 @@ class ItemSteps implements Steps {
     return this.input.links === null ? `\`${name}\`` : `[${name}](${this.input.links}/artifacts/${image.digest})`;
   }
 
-  private async run<T>(step: StepName, at: StepAt, suffix: string, role: QueueRole, what: string, call: (a: StepActivities) => Promise<T>): Promise<T> {
+  private async run<T>(
+    step: StepName,
+    at: StepAt,
+    suffix: string,
+    role: QueueRole,
+    what: string,
+    call: (a: StepActivities) => Promise<T>,
+  ): Promise<T> {
     const recorded = this.recalled.recalled[stepName(step, at, suffix)];
     if (recorded) return recorded as T;
     const place = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
@@ -145,7 +153,9 @@ function isFailureCode(type: string): type is FailureCode {
 
 /** Last word in the Temporal UI: the best gain of the arms by the primary score, and how far they came. */
 function showOutcome(plan: ItemPlan, outcome: ItemOutcome): void {
-  const feedbackArms = outcome.arms.filter((arm) => plan.arms.some((p) => p.name === arm.name && p.source !== null && p.source !== 'shuffled'));
+  const feedbackArms = outcome.arms.filter((arm) =>
+    plan.arms.some((p) => p.name === arm.name && p.source !== null && p.source !== 'shuffled'),
+  );
   const value = (round: RoundOutcome) => round.scores[plan.primary] ?? round.scores[plan.select]!;
   const last = feedbackArms.map((arm) => ({ first: value(arm.rounds[0]!), last: value(arm.rounds.at(-1)!), round: arm.rounds.length - 1 }));
   if (last.length === 0) return;

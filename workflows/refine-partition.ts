@@ -98,7 +98,9 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         parentClosePolicy: ParentClosePolicy.ABANDON,
         staticSummary: entry.summary,
         typedSearchAttributes: attributes({ RefineRun: run.runId, RefineItem: entry.id, RefineStatus: 'running' }),
-        args: [{ item: { run, offset: entry.offset, id: entry.id, key: entry.key }, partition: workflowInfo().workflowId, links: input.links }],
+        args: [
+          { item: { run, offset: entry.offset, id: entry.id, key: entry.key }, partition: workflowInfo().workflowId, links: input.links },
+        ],
       });
       // Ended without a word: terminated, or its record could not be written.
       void child.result().catch(() => (running.has(entry.key) ? reconcile([entry]) : undefined));
@@ -110,7 +112,13 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
 
   try {
     while (next !== null && !budgetReached) {
-      const page: ReadIndexPageResult = await orchestration.readIndexPage({ run, selection: input.selection, from: next, to: input.to, limit: PAGE_ITEMS });
+      const page: ReadIndexPageResult = await orchestration.readIndexPage({
+        run,
+        selection: input.selection,
+        from: next,
+        to: input.to,
+        limit: PAGE_ITEMS,
+      });
       for (const entry of page.entries) {
         if (running.has(entry.key)) continue;
         await waitUntil(() => !paused && running.size < input.window && reserve(budget, input.budget, worstCaseImages) !== 'wait');

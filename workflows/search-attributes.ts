@@ -1,7 +1,14 @@
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import { SEARCH_ATTRIBUTES, keyword } from '../core/search-attributes.js';
 
-type Values = { RefineRun?: string; RefineItem?: string; RefineStatus?: string; RefineRound?: number; RefineScore?: number; RefineGain?: number };
+type Values = {
+  RefineRun?: string;
+  RefineItem?: string;
+  RefineStatus?: string;
+  RefineRound?: number;
+  RefineScore?: number;
+  RefineGain?: number;
+};
 
 /** Typed search attributes for `upsertSearchAttributes` and child options. */
 export function attributes(values: Values): SearchAttributePair[] {

@@ -53,7 +53,9 @@ export async function tryConnect(storeUri: string, options: CommonOptions): Prom
 export async function mustConnect(storeUri: string, options: CommonOptions): Promise<OpenClient> {
   const settings = await findServer({ ...options, storeUri });
   if (!settings) {
-    throw new ServiceUnreachable(`no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start one on this store with \`refineloop dev --store ${storeUri}\``);
+    throw new ServiceUnreachable(
+      `no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start one on this store with \`refineloop dev --store ${storeUri}\``,
+    );
   }
   return connect(settings);
 }
@@ -69,7 +71,9 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
   return (text) => {
     const value = Number(text);
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new InvalidArgumentError(`${JSON.stringify(text)} is not a whole number from ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`}`);
+      throw new InvalidArgumentError(
+        `${JSON.stringify(text)} is not a whole number from ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`}`,
+      );
     }
     return value;
   };

@@ -48,13 +48,16 @@ export async function executeRun(prepared: PreparedRun, options: ExecuteOptions)
   const files = (await openStore(storeUri)).run(name.runId);
   const kept = await files.readState();
   if (kept && ['completed', 'completed_with_failures', 'budget_reached'].includes(kept.state)) {
-    note(`run ${name.runId} has ended already (${kept.state}); nothing runs again. Another id is given with --run, failed items are taken up with \`refineloop retry\`.`);
+    note(
+      `run ${name.runId} has ended already (${kept.state}); nothing runs again. Another id is given with --run, failed items are taken up with \`refineloop retry\`.`,
+    );
     const status = await getStatus(null, name);
     return { status, report: await saveReport(storeUri, name.runId), store: storeUri, ui: null, embedded: null };
   }
   return withServer(storeUri, options, async (open, embedded) => {
     await startRun(open.client, prepared, { concurrency: options.concurrency, links: open.settings.web });
-    if (options.detach) return { status: await getStatus(open.client, name), report: null, store: storeUri, ui: runUi(open, name.runId), embedded };
+    if (options.detach)
+      return { status: await getStatus(open.client, name), report: null, store: storeUri, ui: runUi(open, name.runId), embedded };
     return follow(open, name, embedded);
   });
 }
@@ -87,7 +90,11 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
 }
 
 /** Hands over a client: of the server that is named or of the store's own, else of one that is started now. */
-export async function withServer<T>(storeUri: string, options: ExecuteOptions, use: (open: OpenClient, embedded: Embedded | null) => Promise<T>): Promise<T> {
+export async function withServer<T>(
+  storeUri: string,
+  options: ExecuteOptions,
+  use: (open: OpenClient, embedded: Embedded | null) => Promise<T>,
+): Promise<T> {
   const open = await openServer(storeUri, options);
   if (open) {
     try {
@@ -97,7 +104,9 @@ export async function withServer<T>(storeUri: string, options: ExecuteOptions, u
     }
   }
   if (options.detach) {
-    throw new InvalidInput('--detach needs a server that goes on after this command: start `refineloop dev` in another terminal, or name one with --address');
+    throw new InvalidInput(
+      '--detach needs a server that goes on after this command: start `refineloop dev` in another terminal, or name one with --address',
+    );
   }
   note('starting the embedded Temporal server and workers …');
   const embedded = await startEmbedded({ ...options, storeUri });
@@ -122,7 +131,9 @@ async function openServer(storeUri: string, options: ExecuteOptions): Promise<Op
 }
 
 function runUi(open: OpenClient, runId: string): string | null {
-  return open.settings.ui === null ? null : `${open.settings.ui}/namespaces/${open.settings.namespace}/workflows/${encodeURIComponent(runId)}`;
+  return open.settings.ui === null
+    ? null
+    : `${open.settings.ui}/namespaces/${open.settings.namespace}/workflows/${encodeURIComponent(runId)}`;
 }
 
 function howToGoOn({ runId, storeUri }: RunName, embedded: boolean): string {
@@ -130,4 +141,3 @@ function howToGoOn({ runId, storeUri }: RunName, embedded: boolean): string {
     ? `interrupted: run ${runId} is suspended, with everything that is finished in ${storeUri}. The same command goes on with it.`
     : `interrupted here: run ${runId} goes on. Look at it with \`refineloop status ${runId}\`, end it with \`refineloop cancel ${runId}\`.`;
 }
-

@@ -20,12 +20,16 @@ failed items, 4 a service is unreachable, 130 interrupted`;
 function buildProgram(): Command {
   const { version } = software();
   const program = new Command('refineloop')
-    .description('Improves generated images by textual feedback over whole datasets, durably, and tells honestly whether the feedback paid.')
+    .description(
+      'Improves generated images by textual feedback over whole datasets, durably, and tells honestly whether the feedback paid.',
+    )
     .version(version)
     .showSuggestionAfterError()
     .addHelpText('after', EXIT_CODES)
     .exitOverride();
-  [demoCommand, devCommand, planCommand, runCommand, lookCommands, steerCommands, reportCommand, workerCommand, doctorCommand].forEach((add) => add(program));
+  [demoCommand, devCommand, planCommand, runCommand, lookCommands, steerCommands, reportCommand, workerCommand, doctorCommand].forEach(
+    (add) => add(program),
+  );
   return program;
 }
 
@@ -42,7 +46,11 @@ export async function main(argv: string[]): Promise<void> {
       note('this was not expected; please report it with the lines above');
       return;
     }
-    note(error instanceof RecipeError || error instanceof Interrupted || error instanceof FoundWrong ? error.message : `error: ${(error as Error).message}`);
+    note(
+      error instanceof RecipeError || error instanceof Interrupted || error instanceof FoundWrong
+        ? error.message
+        : `error: ${(error as Error).message}`,
+    );
   }
 }
 

@@ -17,11 +17,23 @@ export function note(line: string): void {
 
 /** A plain table that also reads well when it is piped. */
 export function table(head: string[], rows: Array<Array<string | number | null>>): string {
-  const bare = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '' };
+  const bare = {
+    top: '',
+    'top-mid': '',
+    'top-left': '',
+    'top-right': '',
+    bottom: '',
+    'bottom-mid': '',
+    'bottom-left': '',
+    'bottom-right': '',
+  };
   const none = { ...bare, left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' };
   const made = new Table({ head, chars: none, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } });
   rows.forEach((row) => made.push(row.map((cell) => cell ?? '')));
-  const [first, ...rest] = made.toString().split('\n').map((line) => line.trimEnd());
+  const [first, ...rest] = made
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd());
   return [pc.bold(first ?? ''), ...rest].join('\n');
 }
 

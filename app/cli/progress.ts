@@ -67,9 +67,14 @@ export function statusLines({ runId, state, items, steps, elapsedSeconds, etaSec
   const over = items.total - items.pending - items.running;
   const filled = items.total === 0 ? 0 : Math.round((over / items.total) * BAR_WIDTH);
   const bar = pc.cyan('█'.repeat(filled)) + pc.dim('░'.repeat(BAR_WIDTH - filled));
-  const trouble = [items.failed > 0 ? pc.red(`${items.failed} failed`) : '', items.skipped > 0 ? pc.yellow(`${items.skipped} skipped`) : ''];
+  const trouble = [
+    items.failed > 0 ? pc.red(`${items.failed} failed`) : '',
+    items.skipped > 0 ? pc.yellow(`${items.skipped} skipped`) : '',
+  ];
   return [
-    [pc.bold(runId), state, bar, `${over}/${items.total} items`, `${items.running} running`, ...trouble].filter((part) => part !== '').join('  '),
+    [pc.bold(runId), state, bar, `${over}/${items.total} items`, `${items.running} running`, ...trouble]
+      .filter((part) => part !== '')
+      .join('  '),
     [
       `${steps.executed} steps (${stepsPerSecond.toFixed(1)}/s), ${steps.cached} recorded${steps.retried > 0 ? `, ${steps.retried} retried` : ''}`,
       `elapsed ${seconds(elapsedSeconds)}`,

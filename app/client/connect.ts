@@ -38,7 +38,13 @@ export async function findServer({ address, namespace, storeUri }: ConnectOption
   }
   const server = await readServerFile(storeUri);
   if (!server) return null;
-  return { connectionOptions: { address: server.address }, namespace: server.namespace, source: 'embedded', ui: server.ui, web: server.web };
+  return {
+    connectionOptions: { address: server.address },
+    namespace: server.namespace,
+    source: 'embedded',
+    ui: server.ui,
+    web: server.web,
+  };
 }
 
 /** A client and how to close it. */
@@ -59,7 +65,9 @@ export async function connect(settings: ConnectionSettings): Promise<OpenClient>
     return { client: new Client({ connection, namespace }), settings, close: () => connection.close() };
   } catch (error) {
     const where = connectionOptions.address ?? 'localhost:7233';
-    throw new ServiceUnreachable(`no Temporal server answers on ${where}; start one, or leave the address out and one is started for you`, { cause: error });
+    throw new ServiceUnreachable(`no Temporal server answers on ${where}; start one, or leave the address out and one is started for you`, {
+      cause: error,
+    });
   }
 }
 

@@ -30,7 +30,8 @@ async function onOpenRun(run: RunName, act: () => Promise<unknown>): Promise<voi
   try {
     await act();
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) throw new InvalidInput(`run ${run.runId} is not open: it has ended, or its server was never told of it`);
+    if (error instanceof WorkflowNotFoundError)
+      throw new InvalidInput(`run ${run.runId} is not open: it has ended, or its server was never told of it`);
     throw error;
   }
 }

@@ -29,9 +29,13 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
   const dataset = await readDataset(recipe.dataset.uri, recipe.dataset, baseDir, feedbackColumns(recipe));
   const rows = sampleRows(dataset.entries, recipe.dataset).length;
   if (!dataset.hasImages && metricOf(recipe.scores.primary.metric).needsTrueImage) {
-    throw new InvalidInput(`${recipe.dataset.uri} has no true images (column ${recipe.dataset.columns.image}), and the primary score ${recipe.scores.primary.metric} compares with them; choose another primary`);
+    throw new InvalidInput(
+      `${recipe.dataset.uri} has no true images (column ${recipe.dataset.columns.image}), and the primary score ${recipe.scores.primary.metric} compares with them; choose another primary`,
+    );
   }
-  const models = Object.fromEntries(await Promise.all(modelPaths(recipe).map(async (path) => [path, await modelEntry(loaded, path)] as const)));
+  const models = Object.fromEntries(
+    await Promise.all(modelPaths(recipe).map(async (path) => [path, await modelEntry(loaded, path)] as const)),
+  );
   const digests = Object.fromEntries(Object.entries(models).map(([path, model]) => [path, model.digest]));
   const problem = sharedModelProblem(recipe, digests);
   if (problem) throw new InvalidInput(problem);

@@ -56,7 +56,13 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     stopping.push(web.close);
     const workers = await startWorkers(server.address, join(folder, 'workers.log'));
     stopping.push(workers.stop);
-    const settings = { connectionOptions: { address: server.address }, namespace: NAMESPACE, source: 'embedded' as const, ui: server.ui, web: web.url };
+    const settings = {
+      connectionOptions: { address: server.address },
+      namespace: NAMESPACE,
+      source: 'embedded' as const,
+      ui: server.ui,
+      web: web.url,
+    };
     const open = await connect(settings);
     stopping.push(open.close);
     await writeServerFile(storeUri, { address: server.address, namespace: NAMESPACE, ui: server.ui, web: web.url, pid: process.pid });

@@ -40,17 +40,24 @@ const TYPE_NAMES = { KEYWORD: 'Keyword', INT: 'Int', DOUBLE: 'Double' } as const
  */
 export async function startTemporalServer(options: TemporalServerOptions): Promise<TemporalServer> {
   const cli = await findTemporalCli();
-  if (!cli) throw new ServiceUnreachable('there is no Temporal CLI: run `npm run setup`, install `temporal`, or set TEMPORAL_ADDRESS to a server that runs');
+  if (!cli)
+    throw new ServiceUnreachable(
+      'there is no Temporal CLI: run `npm run setup`, install `temporal`, or set TEMPORAL_ADDRESS to a server that runs',
+    );
   const port = await choosePort(options.port, USUAL_PORT, '--port');
   const uiPort = await choosePort(options.uiPort, USUAL_UI_PORT, '--ui-port');
   await mkdir(dirname(options.database), { recursive: true });
   await mkdir(dirname(options.logFile), { recursive: true });
 
-  const guard = fork(fileURLToPath(new URL('./server-guard.js', import.meta.url)), [cli.path, ...serverArgs(options.database, port, uiPort)], {
-    detached: true,
-    execArgv: [],
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  });
+  const guard = fork(
+    fileURLToPath(new URL('./server-guard.js', import.meta.url)),
+    [cli.path, ...serverArgs(options.database, port, uiPort)],
+    {
+      detached: true,
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    },
+  );
   const log = createWriteStream(options.logFile, { flags: 'a' });
   guard.stdout!.pipe(log, { end: false });
   guard.stderr!.pipe(log, { end: false });
@@ -90,7 +97,9 @@ async function answers(address: string, guard: ChildProcess, logFile: string): P
       await sleep(150);
     }
   }
-  throw new ServiceUnreachable(`the embedded Temporal server did not answer on ${address} within ${START_TIMEOUT_MS / 1000} s; its log is ${logFile}`);
+  throw new ServiceUnreachable(
+    `the embedded Temporal server did not answer on ${address} within ${START_TIMEOUT_MS / 1000} s; its log is ${logFile}`,
+  );
 }
 
 /** The port a person asked for, or refuses; else the usual one where it is free, else any. */

@@ -19,7 +19,13 @@ export async function serveStore(store: Store, port: number): Promise<WebServer>
   app.get('/', async (c) => {
     const runs = await store.listRuns();
     const rows = runs.map((run) => html`<li><a href="/runs/${run}/report/index.html">${run}</a></li>`);
-    return c.html(html`<!doctype html><title>refineloop</title><h1>Runs</h1><ul>${rows}</ul>`);
+    return c.html(
+      html`<!doctype html><title>refineloop</title>
+        <h1>Runs</h1>
+        <ul>
+          ${rows}
+        </ul>`,
+    );
   });
   app.get('/runs/:run/report/:file', async (c) => {
     const { run, file } = c.req.param();
@@ -33,7 +39,11 @@ export async function serveStore(store: Store, port: number): Promise<WebServer>
     try {
       const bytes = await store.getArtifact(digest as Digest);
       // Content-addressed: what was served under this name once is what will always be.
-      return c.body(Buffer.from(bytes), 200, { 'content-type': sniff(bytes), 'cache-control': 'public, max-age=31536000, immutable', 'x-content-type-options': 'nosniff' });
+      return c.body(Buffer.from(bytes), 200, {
+        'content-type': sniff(bytes),
+        'cache-control': 'public, max-age=31536000, immutable',
+        'x-content-type-options': 'nosniff',
+      });
     } catch (error) {
       if (isArtifactLoss(error)) return c.text(error.message, 404);
       throw error;

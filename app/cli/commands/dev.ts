@@ -15,14 +15,24 @@ export function devCommand(program: Command): void {
     const running = await connectIfAny({ storeUri });
     if (running?.settings.source === 'embedded') {
       await running.close();
-      throw new InvalidInput(`an embedded server is up on ${storeUri} already (${running.settings.ui}); stop it first, or name another store with --store`);
+      throw new InvalidInput(
+        `an embedded server is up on ${storeUri} already (${running.settings.ui}); stop it first, or name another store with --store`,
+      );
     }
     const embedded = await startEmbedded({ ...options, storeUri });
     const interrupt = onInterrupt();
     try {
       const { address } = embedded.open.settings.connectionOptions;
       if (options.json) printJson({ address, ui: embedded.ui, web: embedded.web, store: storeUri });
-      else [`Temporal     ${address}`, `Temporal UI  ${embedded.ui}`, `reports      ${embedded.web}`, `artifacts    ${storeUri}`, '', 'Ctrl-C stops them.'].forEach((line) => print(line));
+      else
+        [
+          `Temporal     ${address}`,
+          `Temporal UI  ${embedded.ui}`,
+          `reports      ${embedded.web}`,
+          `artifacts    ${storeUri}`,
+          '',
+          'Ctrl-C stops them.',
+        ].forEach((line) => print(line));
       await Promise.race([interrupt.signalled, embedded.broken]);
       note('stopping …');
     } finally {

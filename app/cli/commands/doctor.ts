@@ -25,17 +25,30 @@ export interface Finding {
 const run = promisify(execFile);
 
 export function doctorCommand(program: Command): void {
-  withCommonOptions(program.command('doctor').description('check everything the program stands on and say what to do')).action(async (options: CommonOptions) => {
-    const findings = [node(), machine(), await library('onnxruntime-node'), await library('sharp'), await temporalCli(), await server(options), await store(options), await packs()];
-    if (options.json) printJson({ ok: findings.every((f) => f.ok), findings });
-    else {
-      for (const { check, ok, found, advice } of findings) {
-        print(`${ok ? pc.green('ok ') : pc.red('no ')} ${check.padEnd(18)} ${found}${advice === undefined ? '' : `\n    ${''.padEnd(18)} ${advice}`}`);
+  withCommonOptions(program.command('doctor').description('check everything the program stands on and say what to do')).action(
+    async (options: CommonOptions) => {
+      const findings = [
+        node(),
+        machine(),
+        await library('onnxruntime-node'),
+        await library('sharp'),
+        await temporalCli(),
+        await server(options),
+        await store(options),
+        await packs(),
+      ];
+      if (options.json) printJson({ ok: findings.every((f) => f.ok), findings });
+      else {
+        for (const { check, ok, found, advice } of findings) {
+          print(
+            `${ok ? pc.green('ok ') : pc.red('no ')} ${check.padEnd(18)} ${found}${advice === undefined ? '' : `\n    ${''.padEnd(18)} ${advice}`}`,
+          );
+        }
       }
-    }
-    const wrong = findings.filter((f) => !f.ok);
-    if (wrong.length > 0) throw new FoundWrong(`${wrong.length} checks failed: ${wrong.map((f) => f.check).join(', ')}`);
-  });
+      const wrong = findings.filter((f) => !f.ok);
+      if (wrong.length > 0) throw new FoundWrong(`${wrong.length} checks failed: ${wrong.map((f) => f.check).join(', ')}`);
+    },
+  );
 }
 
 function node(): Finding {
@@ -45,13 +58,19 @@ function node(): Finding {
 }
 
 function machine(): Finding {
-  return { check: 'machine', ok: true, found: `${process.platform} ${process.arch}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB` };
+  return {
+    check: 'machine',
+    ok: true,
+    found: `${process.platform} ${process.arch}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+  };
 }
 
 async function library(name: string): Promise<Finding> {
   try {
     // In a process of its own: native code that does not load must not end this one.
-    const { stdout } = await run(process.execPath, ['-e', `console.log(Object.keys(require(${JSON.stringify(name)})).length > 0)`], { cwd: fileURLToPath(new URL('.', import.meta.url)) });
+    const { stdout } = await run(process.execPath, ['-e', `console.log(Object.keys(require(${JSON.stringify(name)})).length > 0)`], {
+      cwd: fileURLToPath(new URL('.', import.meta.url)),
+    });
     return { check: name, ok: stdout.trim() === 'true', found: 'loads' };
   } catch (error) {
     return { check: name, ok: false, found: firstLine(error), advice: 'run `npm run setup` again' };
@@ -60,7 +79,13 @@ async function library(name: string): Promise<Finding> {
 
 async function temporalCli(): Promise<Finding> {
   const cli = await findTemporalCli();
-  if (!cli) return { check: 'Temporal CLI', ok: false, found: 'not found', advice: 'run `npm run setup`, or install `temporal`, or set TEMPORAL_ADDRESS' };
+  if (!cli)
+    return {
+      check: 'Temporal CLI',
+      ok: false,
+      found: 'not found',
+      advice: 'run `npm run setup`, or install `temporal`, or set TEMPORAL_ADDRESS',
+    };
   try {
     const { stdout } = await run(cli.path, ['--version']);
     return { check: 'Temporal CLI', ok: true, found: `${stdout.trim()} (${cli.source})` };
@@ -77,11 +102,20 @@ async function server(options: CommonOptions): Promise<Finding> {
     const { namespace } = settings;
     const { customAttributes } = await client.connection.operatorService.listSearchAttributes({ namespace }).finally(close);
     const missing = Object.keys(SEARCH_ATTRIBUTES).filter((name) => !(name in customAttributes));
-    const attributes = missing.length === 0 ? 'search attributes registered' : `search attributes come with the first orchestrator worker (${missing.join(', ')})`;
+    const attributes =
+      missing.length === 0
+        ? 'search attributes registered'
+        : `search attributes come with the first orchestrator worker (${missing.join(', ')})`;
     return { check: 'Temporal server', ok: true, found: `${settings.connectionOptions.address}, namespace ${namespace}; ${attributes}` };
   } catch (error) {
-    if (settings.source === 'embedded') return { check: 'Temporal server', ok: true, found: 'the embedded one of this store is not up; `run` starts it again' };
-    return { check: 'Temporal server', ok: false, found: firstLine(error), advice: 'start it, or unset TEMPORAL_ADDRESS and one is started for you' };
+    if (settings.source === 'embedded')
+      return { check: 'Temporal server', ok: true, found: 'the embedded one of this store is not up; `run` starts it again' };
+    return {
+      check: 'Temporal server',
+      ok: false,
+      found: firstLine(error),
+      advice: 'start it, or unset TEMPORAL_ADDRESS and one is started for you',
+    };
   }
 }
 
@@ -102,9 +136,14 @@ async function packs(): Promise<Finding> {
   try {
     const names = await readdir(folder);
     for (const name of names) {
-      for (const model of (await readdir(join(folder, name), { withFileTypes: true })).filter((entry) => entry.isDirectory())) await verifyPack(join(folder, name, model.name));
+      for (const model of (await readdir(join(folder, name), { withFileTypes: true })).filter((entry) => entry.isDirectory()))
+        await verifyPack(join(folder, name, model.name));
     }
-    return { check: 'model packs', ok: names.length > 0, found: names.length > 0 ? `${names.join(', ')}: every file as its pack.json says` : `none in ${folder}` };
+    return {
+      check: 'model packs',
+      ok: names.length > 0,
+      found: names.length > 0 ? `${names.join(', ')}: every file as its pack.json says` : `none in ${folder}`,
+    };
   } catch (error) {
     return { check: 'model packs', ok: false, found: firstLine(error), advice: 'fetch the files of the pack again' };
   }

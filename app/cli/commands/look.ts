@@ -16,11 +16,33 @@ const WATCH_EVERY_MS = 1_000;
 
 /** Commands that only read. They read the store when no server answers. */
 export function lookCommands(program: Command): void {
-  withCommonOptions(program.command('status').description('progress, time left and steps of a run').argument('<run>').option('--watch', 'go on until it ends')).action(status);
-  withCommonOptions(program.command('items').description('the items of a run and how each stands').argument('<run>').option('--status <state>', 'only these, such as failed')).action(items);
-  withCommonOptions(program.command('show').description('one item: its rounds, scores and where each picture came from').argument('<run>').argument('<item>')).action(show);
-  withCommonOptions(program.command('ledger').description('every attempt of every step, failed and lost ones too').argument('<run>')).action(ledger);
-  withCommonOptions(program.command('verify').description('re-read every artifact of a run and check digests and lineage').argument('<run>')).action(verify);
+  withCommonOptions(
+    program
+      .command('status')
+      .description('progress, time left and steps of a run')
+      .argument('<run>')
+      .option('--watch', 'go on until it ends'),
+  ).action(status);
+  withCommonOptions(
+    program
+      .command('items')
+      .description('the items of a run and how each stands')
+      .argument('<run>')
+      .option('--status <state>', 'only these, such as failed'),
+  ).action(items);
+  withCommonOptions(
+    program
+      .command('show')
+      .description('one item: its rounds, scores and where each picture came from')
+      .argument('<run>')
+      .argument('<item>'),
+  ).action(show);
+  withCommonOptions(
+    program.command('ledger').description('every attempt of every step, failed and lost ones too').argument('<run>'),
+  ).action(ledger);
+  withCommonOptions(
+    program.command('verify').description('re-read every artifact of a run and check digests and lineage').argument('<run>'),
+  ).action(verify);
 }
 
 async function status(runId: string, options: CommonOptions & { watch?: boolean }): Promise<void> {
@@ -63,27 +85,51 @@ async function items(runId: string, options: CommonOptions & { status?: string }
   }));
   if (options.json) return printJson(rows);
   if (rows.length === 0) return print(options.status === undefined ? 'no item has a record yet' : `no item is ${options.status}`);
-  const text = (row: (typeof rows)[number]) => row.reason ?? (row.failure ? `${row.failure.step}, attempt ${row.failure.attempt}: ${row.failure.type}: ${row.failure.message}` : gainText(row.gains));
-  print(table(['item', 'state', `gain by ${primary}, or what is wrong`], rows.map((row) => [row.id, row.state, text(row)])));
+  const text = (row: (typeof rows)[number]) =>
+    row.reason ??
+    (row.failure
+      ? `${row.failure.step}, attempt ${row.failure.attempt}: ${row.failure.type}: ${row.failure.message}`
+      : gainText(row.gains));
+  print(
+    table(
+      ['item', 'state', `gain by ${primary}, or what is wrong`],
+      rows.map((row) => [row.id, row.state, text(row)]),
+    ),
+  );
 }
 
 async function show(runId: string, item: string, options: CommonOptions): Promise<void> {
   const { store } = await openRun(runId, options);
   const record = (await store.run(runId).listItems()).find((r) => r.id === item || r.key === item);
   if (!record) throw new InvalidInput(`run ${runId} has no record of an item ${JSON.stringify(item)}; see \`refineloop items ${runId}\``);
-  const arms = await Promise.all(record.arms.map(async (arm) => ({ ...arm, rounds: await Promise.all(arm.rounds.map((round) => withTexts(store, round))) })));
+  const arms = await Promise.all(
+    record.arms.map(async (arm) => ({ ...arm, rounds: await Promise.all(arm.rounds.map((round) => withTexts(store, round))) })),
+  );
   if (options.json) return printJson({ ...record, arms });
   print(`${record.id}: ${record.state}${record.reason === undefined ? '' : ` (${record.reason})`}`);
-  if (record.failure) print(`failed in ${record.failure.step} (arm ${record.failure.arm ?? 'all'}, round ${record.failure.round}, attempt ${record.failure.attempt}): ${record.failure.type}: ${record.failure.message}`);
+  if (record.failure)
+    print(
+      `failed in ${record.failure.step} (arm ${record.failure.arm ?? 'all'}, round ${record.failure.round}, attempt ${record.failure.attempt}): ${record.failure.type}: ${record.failure.message}`,
+    );
   for (const arm of arms) {
     print(`\n${arm.name}${arm.oracle ? ' (oracle)' : ''}: ${arm.state}, best round ${arm.best.round}, ended by ${arm.stopped.reason}`);
     const cut = (round: (typeof arm.rounds)[number]) => (round.tokens.cut > 0 ? `, ${round.tokens.cut} tokens cut` : '');
     for (const round of arm.rounds) {
       print(`  round ${round.round}  seed ${round.seed}  ${round.tokens.used} tokens${cut(round)}`);
       print(`    prompt  ${round.prompt}`);
-      print(`    image   ${round.image.digest}${round.image.derivedFrom.length > 0 ? ` from ${round.image.derivedFrom.map((d) => d.slice(0, 19)).join(', ')}` : ''}`);
-      print(`    scores  ${Object.entries(round.scores).map(([name, value]) => `${name} ${value.toFixed(4)}`).join('  ')}`);
-      print(`    steps   ${Object.entries(round.steps).map(([name, key]) => `${name} ${key.slice(0, 12)}`).join('  ')}`);
+      print(
+        `    image   ${round.image.digest}${round.image.derivedFrom.length > 0 ? ` from ${round.image.derivedFrom.map((d) => d.slice(0, 19)).join(', ')}` : ''}`,
+      );
+      print(
+        `    scores  ${Object.entries(round.scores)
+          .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+          .join('  ')}`,
+      );
+      print(
+        `    steps   ${Object.entries(round.steps)
+          .map(([name, key]) => `${name} ${key.slice(0, 12)}`)
+          .join('  ')}`,
+      );
     }
   }
 }
@@ -100,7 +146,19 @@ async function ledger(runId: string, options: CommonOptions): Promise<void> {
   const { state } = await getStatus(open?.client ?? null, run).finally(() => open?.close());
   const rows = await store.readLedger(runId, { closed: isOver(state) });
   if (options.json) return printJson(rows);
-  const cells = rows.map((r) => [r.step, r.item, r.arm ?? '-', r.round, r.draw, r.attempt, r.status, r.device ?? '-', r.seconds?.toFixed(2) ?? '-', r.usd ?? '-', r.error?.split('\n')[0] ?? '']);
+  const cells = rows.map((r) => [
+    r.step,
+    r.item,
+    r.arm ?? '-',
+    r.round,
+    r.draw,
+    r.attempt,
+    r.status,
+    r.device ?? '-',
+    r.seconds?.toFixed(2) ?? '-',
+    r.usd ?? '-',
+    r.error?.split('\n')[0] ?? '',
+  ]);
   print(table(['step', 'item', 'arm', 'round', 'draw', 'attempt', 'status', 'device', 'seconds', 'usd', 'error'], cells));
 }
 
@@ -115,7 +173,8 @@ async function verify(runId: string, options: CommonOptions): Promise<void> {
     found.spoiltRecords.forEach((key) => print(`record   ${key}`));
   }
   const wrong = found.corrupt.length + found.missing.length + found.spoiltRecords.length;
-  if (wrong > 0) throw new FoundWrong(`${wrong} things are wrong in run ${runId}; a new run of the recipe (another --run) makes what is missing again`);
+  if (wrong > 0)
+    throw new FoundWrong(`${wrong} things are wrong in run ${runId}; a new run of the recipe (another --run) makes what is missing again`);
 }
 
 function gainOf(rounds: ItemRecord['arms'][number]['rounds'], metric: string): number | null {

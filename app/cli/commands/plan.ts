@@ -41,12 +41,18 @@ export function planCommand(program: Command): void {
     if (options.json) return printJson(plan);
     const { images, detectableGain: gain } = plan;
     print(`run        ${plan.runId}`);
-    print(`items      ${plan.items}${plan.skipped > 0 ? `, and ${plan.skipped} rows that would be skipped` : ''}, arms ${plan.arms.join(', ')}`);
+    print(
+      `items      ${plan.items}${plan.skipped > 0 ? `, and ${plan.skipped} rows that would be skipped` : ''}, arms ${plan.arms.join(', ')}`,
+    );
     print(`images     ${images.worstCase} at most, ${images.recorded} of them recorded already`);
     print(`steps      ${plan.steps.recorded} recorded already`);
-    print(`time       ${plan.seconds === null ? 'not known before a first run on this store' : `about ${seconds(plan.seconds)} of device time`}`);
+    print(
+      `time       ${plan.seconds === null ? 'not known before a first run on this store' : `about ${seconds(plan.seconds)} of device time`}`,
+    );
     print('cost       0 USD: every model is local');
-    print(`n=${gain.n}: ${gain.standardDeviations === null ? 'too few items for a test' : `a mean gain of ${gain.standardDeviations.toFixed(2)} standard deviations of the paired differences is found with 80% power`}`);
+    print(
+      `n=${gain.n}: ${gain.standardDeviations === null ? 'too few items for a test' : `a mean gain of ${gain.standardDeviations.toFixed(2)} standard deviations of the paired differences is found with 80% power`}`,
+    );
   });
 }
 
@@ -58,7 +64,13 @@ export async function planRun({ manifest, storeUri }: PreparedRun): Promise<RunP
     const { recipe } = manifest;
     const files = index.run(manifest.runId);
     const { entries } = await readDataset(manifest.datasetUri, recipe.dataset, '/', feedbackColumns(recipe));
-    const { items, skipped } = await buildIndex({ entries: sampleRows(entries, recipe.dataset), store: index, runFiles: files, seed: recipe.seed, trainedOn: {} });
+    const { items, skipped } = await buildIndex({
+      entries: sampleRows(entries, recipe.dataset),
+      store: index,
+      runFiles: files,
+      seed: recipe.seed,
+      trainedOn: {},
+    });
     const plan = itemPlan(recipe);
     const ledger = index.ledgerWriter(manifest.runId, 'plan');
     const services = new ActivityServices({ worker: 'plan', host: null });
@@ -93,7 +105,9 @@ async function secondsPerImage(store: Store): Promise<number | null> {
   const taken: number[] = [];
   for (const run of (await store.listRuns()).slice(-3)) {
     const rows = await store.readLedger(run, { closed: true });
-    taken.push(...rows.flatMap((row) => (row.step === 'generate' && row.status === 'completed' && row.seconds !== null ? [row.seconds] : [])));
+    taken.push(
+      ...rows.flatMap((row) => (row.step === 'generate' && row.status === 'completed' && row.seconds !== null ? [row.seconds] : [])),
+    );
   }
   return taken.length === 0 ? null : taken.reduce((a, b) => a + b, 0) / taken.length;
 }

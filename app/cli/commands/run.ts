@@ -58,5 +58,8 @@ export function finish({ status, report, store, ui }: Executed, { json, detach }
   if (report) print(`report       ${shown(report.html)}`);
   if (ui) print(`Temporal UI  ${ui}`);
   print(`artifacts    ${store}`);
-  if (status.items.failed > 0) print(`\n${status.items.failed} items failed: see \`refineloop items ${status.runId} --status failed\`, then \`refineloop retry ${status.runId}\`.`);
+  if (status.items.failed > 0)
+    print(
+      `\n${status.items.failed} items failed: see \`refineloop items ${status.runId} --status failed\`, then \`refineloop retry ${status.runId}\`.`,
+    );
 }

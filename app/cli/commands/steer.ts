@@ -23,18 +23,26 @@ export function steerCommands(program: Command): void {
   withServerOptions(withCommonOptions(command)).action(retry);
 }
 
-function steer(program: Command, name: string, description: string, act: (client: Client, run: RunName) => Promise<void>, said: string): void {
-  withCommonOptions(program.command(name).description(description).argument('<run>')).action(async (runId: string, options: CommonOptions) => {
-    const { run } = await openRun(runId, options);
-    const open = await mustConnect(run.storeUri, options);
-    try {
-      await act(open.client, run);
-      if (options.json) printJson(await getStatus(open.client, run));
-      else print(`run ${runId} ${said}`);
-    } finally {
-      await open.close();
-    }
-  });
+function steer(
+  program: Command,
+  name: string,
+  description: string,
+  act: (client: Client, run: RunName) => Promise<void>,
+  said: string,
+): void {
+  withCommonOptions(program.command(name).description(description).argument('<run>')).action(
+    async (runId: string, options: CommonOptions) => {
+      const { run } = await openRun(runId, options);
+      const open = await mustConnect(run.storeUri, options);
+      try {
+        await act(open.client, run);
+        if (options.json) printJson(await getStatus(open.client, run));
+        else print(`run ${runId} ${said}`);
+      } finally {
+        await open.close();
+      }
+    },
+  );
 }
 
 async function retry(runId: string, options: ExecuteOptions & { item: string[] }): Promise<void> {

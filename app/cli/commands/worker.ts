@@ -24,7 +24,8 @@ export function workerCommand(program: Command): void {
     .option('--provider <name>', 'ONNX Runtime execution provider of a gpu worker', 'cpu');
   withCommonOptions(command).action(async (options: WorkerCommandOptions) => {
     const settings = await findServer({ ...options, storeUri: storeOf(options) });
-    if (!settings) throw new ServiceUnreachable('no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start `refineloop dev`');
+    if (!settings)
+      throw new ServiceUnreachable('no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start `refineloop dev`');
     const { connectionOptions, namespace } = settings;
     const connection = await NativeConnection.connect(connectionOptions).catch((error: unknown) => {
       throw new ServiceUnreachable(`no Temporal server answers on ${connectionOptions.address ?? 'localhost:7233'}`, { cause: error });
@@ -34,7 +35,9 @@ export function workerCommand(program: Command): void {
       const store = options.store === undefined ? undefined : storeUri(options.store, process.cwd());
       const { queue: role, device, provider } = options;
       const worker = await createWorker({ connection, namespace, role, device, provider, store });
-      note(`worker on queue ${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}, server ${connectionOptions.address ?? 'localhost:7233'}, namespace ${namespace}, pid ${process.pid}`);
+      note(
+        `worker on queue ${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}, server ${connectionOptions.address ?? 'localhost:7233'}, namespace ${namespace}, pid ${process.pid}`,
+      );
       await worker.run();
     } finally {
       await connection.close();

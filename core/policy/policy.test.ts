@@ -1,0 +1,99 @@
+import fc from 'fast-check';
+import { emptyBudget, finished, reserve, shareOf, started } from './budget.js';
+import { joinPrompt, refiners } from './refine.js';
+import { bestRound, gated, stopReason } from './stop.js';
+
+const OFF = { target: null, patience: null, minGain: 0 };
+const score = fc.double({ min: -1, max: 1, noNaN: true });
+
+test('the best round has the highest score and is the earliest of equals', () => {
+  fc.assert(
+    fc.property(fc.array(score, { minLength: 1 }), (scores) => {
+      expect(bestRound(scores)).toBe(scores.indexOf(Math.max(...scores)));
+    }),
+  );
+});
+
+test('without a stop policy every arm runs its rounds and no more', () => {
+  fc.assert(
+    fc.property(fc.array(score, { minLength: 1, maxLength: 8 }), fc.integer({ min: 0, max: 8 }), (scores, rounds) => {
+      expect(stopReason(scores, rounds, OFF)).toBe(scores.length > rounds ? 'rounds' : null);
+    }),
+  );
+});
+
+test('an arm stops at the target, and when patience runs out', () => {
+  expect(stopReason([0.2, 0.95], 5, { ...OFF, target: 0.9 })).toBe('target');
+  expect(stopReason([0.95], 5, { ...OFF, target: 0.9 })).toBe('target');
+  expect(stopReason([0.5, 0.4], 5, { ...OFF, patience: 1 })).toBe('patience');
+  expect(stopReason([0.5, 0.4, 0.6], 5, { ...OFF, patience: 2 })).toBeNull();
+  expect(stopReason([0.5, 0.4, 0.45], 5, { ...OFF, patience: 2 })).toBe('patience');
+  // A new best that is not better by min_gain is no gain, but later rounds are measured against it.
+  expect(stopReason([0.5, 0.52], 5, { target: null, patience: 1, minGain: 0.05 })).toBe('patience');
+});
+
+test('an item that is good already is gated', () => {
+  expect(gated(0.9, 0.9)).toBe(true);
+  expect(gated(0.89, 0.9)).toBe(false);
+  expect(gated(1, null)).toBe(false);
+});
+
+test('refiners order caption and feedback', () => {
+  const caption = { text: 'a cat' };
+  const feedback = [{ text: 'one' }, { text: 'two' }];
+  const texts = (parts: Array<{ text?: string }>) => parts.map((p) => p.text);
+  expect(texts(refiners.append(caption, feedback))).toEqual(['a cat', 'one', 'two']);
+  expect(texts(refiners.prepend(caption, feedback))).toEqual(['two', 'one', 'a cat']);
+  expect(texts(refiners.replace(caption, feedback))).toEqual(['two']);
+  for (const refine of Object.values(refiners)) expect(texts(refine(caption, []))).toEqual(['a cat']);
+});
+
+test('a prompt of one text is that text; more are joined as sentences', () => {
+  expect(joinPrompt(['a cat'])).toBe('a cat');
+  expect(joinPrompt(['a cat', 'It should be red.', 'Add a hat'])).toBe('a cat. It should be red. Add a hat');
+  expect(joinPrompt(['what a cat!', '', ' red '])).toBe('what a cat! red');
+});
+
+test('items in any order of starting and ending never take more images than the budget, and leave none half done', () => {
+  const item = fc.record({ images: fc.integer({ min: 0, max: 7 }), endsAfter: fc.integer({ min: 0, max: 5 }) });
+  fc.assert(
+    fc.property(fc.array(item, { maxLength: 40 }), fc.integer({ min: 0, max: 100 }), (items, limit) => {
+      const limits = { images: limit, seconds: null, usd: null };
+      let state = emptyBudget();
+      const running: typeof items = [];
+      for (const next of items) {
+        while (reserve(state, limits, 7) === 'wait') state = finished(state, 7, { images: running.shift()!.images, seconds: 1, usd: 0 });
+        if (reserve(state, limits, 7) === 'reached') break;
+        state = started(state, 7);
+        running.push(next);
+        expect(state.spent.images + state.reservedImages).toBeLessThanOrEqual(limit);
+      }
+      while (running.length > 0) state = finished(state, 7, { images: running.shift()!.images, seconds: 1, usd: 0 });
+      expect(state.spent.images).toBeLessThanOrEqual(limit);
+      expect(state.reservedImages).toBe(0);
+      expect(state.running).toBe(0);
+    }),
+  );
+});
+
+test('a budget in seconds lets one item go ahead and stops by the mean', () => {
+  const limits = { images: null, seconds: 25, usd: null };
+  let state = emptyBudget();
+  expect(reserve(state, limits, 7)).toBe('start');
+  state = started(state, 7);
+  expect(reserve(state, limits, 7)).toBe('wait');
+  state = finished(state, 7, { images: 7, seconds: 10, usd: 0 });
+  expect(reserve(state, limits, 7)).toBe('start');
+  state = finished(started(state, 7), 7, { images: 7, seconds: 10, usd: 0 });
+  expect(reserve(state, limits, 7)).toBe('reached');
+});
+
+test('shares of a budget never add up to more than it', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 1, maxLength: 20 }), fc.nat(100_000), (sizes, images) => {
+      const total = sizes.reduce((a, b) => a + b, 0);
+      const shares = sizes.map((n) => shareOf({ images, seconds: null, usd: null }, n, total).images!);
+      expect(shares.reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(images);
+    }),
+  );
+});

@@ -1,0 +1,165 @@
+import fc from 'fast-check';
+import type { ArmPlan, ItemPlan } from './item-plan.js';
+import { refineLoop, StepFailed, type ItemInput, type Steps } from './refine-loop.js';
+import type { ArtifactRef, Digest, StepAt } from './types.js';
+
+const ref = (name: string): ArtifactRef => ({ digest: `sha256:${name}` as Digest, mediaType: 'x', bytes: 1, derivedFrom: [] });
+const CONTROL: ArmPlan = { name: 'control', oracle: false, source: null, refine: 'append', seeds: 'keep' };
+const WRITTEN: ArmPlan = { name: 'written', oracle: true, source: 'dataset', refine: 'append', seeds: 'keep' };
+const PLACEBO: ArmPlan = { name: 'placebo', oracle: false, source: 'shuffled', refine: 'append', seeds: 'new' };
+const PLAN: ItemPlan = {
+  rounds: 2,
+  arms: [CONTROL, WRITTEN, PLACEBO],
+  select: 'clip_text',
+  primary: 'image_similarity',
+  imageEncoders: ['image_similarity', 'clip_text'],
+  textEncoders: ['clip_text'],
+  stop: { target: null, patience: null, minGain: 0 },
+  gate: null,
+};
+const ITEM: ItemInput = { caption: { text: 'a cat' }, trueImage: ref('true'), feedbackRounds: { written: 2, placebo: 2 } };
+
+type Calls = Array<{ step: string; at: StepAt; prompt?: string }>;
+
+/** Steps that write down what was asked of them; scores by arm and round. */
+function steps(calls: Calls, scoreOf: (at: StepAt) => number = () => 0.5, fail?: (step: string, at: StepAt) => Error | undefined): Steps {
+  const meta = { key: 'k', cached: false, attempts: 1, seconds: 1 };
+  const call = (step: string, at: StepAt, prompt?: string) => {
+    calls.push({ step, at, ...(prompt === undefined ? {} : { prompt }) });
+    const error = fail?.(step, at);
+    if (error) throw error;
+  };
+  return {
+    async generate(at, parts) {
+      call('generate', at, parts.map((p) => p.text).join('|'));
+      return { ...meta, image: ref(`${at.arm}-${at.round}-${at.draw}`), seed: at.draw, tokens: { used: 3, cut: 0 } };
+    },
+    async embed(at, subject, encoders) {
+      call(`embed:${subject.role}`, at);
+      return { embeddings: Object.fromEntries(encoders.map((e) => [e, ref(e)])), meta: encoders.map(() => meta) };
+    },
+    async feedback(at, arm) {
+      call('feedback', at);
+      return { ...meta, feedback: { text: `${arm}${at.round}`, ref: ref('f') } };
+    },
+    async score(at) {
+      call('score', at);
+      return { ...meta, scores: { clip_text: scoreOf(at), image_similarity: scoreOf(at) } };
+    },
+  };
+}
+
+test('round 0 is made once and every arm goes on from it', async () => {
+  const calls: Calls = [];
+  const outcome = await refineLoop(PLAN, ITEM, steps(calls));
+  const generated = calls.filter((c) => c.step === 'generate');
+  expect(generated).toHaveLength(1 + 3 * 2);
+  expect(generated.filter((c) => c.at.arm === null)).toEqual([{ step: 'generate', at: { arm: null, round: 0, draw: 0 }, prompt: 'a cat' }]);
+  expect(new Set(outcome.arms.map((arm) => arm.rounds[0]!.image.digest)).size).toBe(1);
+  expect(outcome.spent).toEqual({ images: 7, seconds: expect.any(Number), usd: 0 });
+});
+
+test('control draws fresh seeds on the caption; feedback arms keep the seed unless told otherwise', async () => {
+  const calls: Calls = [];
+  await refineLoop(PLAN, ITEM, steps(calls));
+  const of = (arm: string) => calls.filter((c) => c.step === 'generate' && c.at.arm === arm).map((c) => [c.at.draw, c.prompt]);
+  expect(of('control')).toEqual([
+    [1, 'a cat'],
+    [2, 'a cat'],
+  ]);
+  expect(of('written')).toEqual([
+    [0, 'a cat|written1'],
+    [0, 'a cat|written1|written2'],
+  ]);
+  expect(of('placebo').map(([draw]) => draw)).toEqual([1, 2]);
+  expect(calls.filter((c) => c.step === 'feedback' && c.at.arm === 'control')).toEqual([]);
+});
+
+test('an arm ends where its feedback does', async () => {
+  const outcome = await refineLoop(PLAN, { ...ITEM, feedbackRounds: { written: 1, placebo: 0 } }, steps([]));
+  const stopped = Object.fromEntries(outcome.arms.map((arm) => [arm.name, [arm.rounds.length - 1, arm.stopped.reason]]));
+  expect(stopped).toEqual({ control: [2, 'rounds'], written: [1, 'feedback_ended'], placebo: [0, 'feedback_ended'] });
+});
+
+test('a good item gets no critic, but its control', async () => {
+  const outcome = await refineLoop({ ...PLAN, gate: 0.4 }, ITEM, steps([]));
+  expect(outcome.arms.map((arm) => [arm.name, arm.stopped.reason, arm.rounds.length])).toEqual([
+    ['control', 'rounds', 3],
+    ['written', 'gate', 1],
+    ['placebo', 'gate', 1],
+  ]);
+});
+
+test.each([
+  ['only an oracle improves', { written: 0.9 }, 'unchanged'],
+  ['neither oracle nor any draw improves', {}, 'uncurable'],
+  ['a draw of the control improves', { control: 0.9 }, 'unchanged'],
+  ['the placebo improves', { placebo: 0.9 }, 'uncurable'],
+])('state of an item where %s', async (_, scores: Record<string, number>, state) => {
+  const outcome = await refineLoop(
+    PLAN,
+    ITEM,
+    steps([], (at) => scores[at.arm ?? ''] ?? 0.5),
+  );
+  expect(outcome.state).toBe(state);
+});
+
+test('an item improves by an arm that did not see the true image', async () => {
+  const arms = [CONTROL, { ...WRITTEN, oracle: false }];
+  const outcome = await refineLoop(
+    { ...PLAN, arms },
+    ITEM,
+    steps([], (at) => (at.arm === 'written' ? 0.9 : 0.5)),
+  );
+  expect(outcome.state).toBe('improved');
+});
+
+test('an arm that fails leaves the others their results and fails the item', async () => {
+  const failure = { type: 'HostCrashed', message: 'gone', step: 'generate' as const, arm: 'written', round: 2, attempt: 3 };
+  const fail = (step: string, at: StepAt) =>
+    step === 'generate' && at.arm === 'written' && at.round === 2 ? new StepFailed(failure) : undefined;
+  const outcome = await refineLoop(PLAN, ITEM, steps([], undefined, fail));
+  expect(outcome).toMatchObject({ state: 'failed', failure });
+  expect(outcome.arms.map((arm) => [arm.name, arm.rounds.length, arm.failure])).toEqual([
+    ['control', 3, undefined],
+    ['written', 2, failure],
+    ['placebo', 3, undefined],
+  ]);
+  expect(outcome.spent.images).toBe(6 + 3);
+});
+
+test('an unusable picture is drawn anew, twice at most', async () => {
+  const calls: Calls = [];
+  const failure = { type: 'ModelOutputInvalid', message: 'NaN', step: 'generate' as const, arm: null, round: 0, attempt: 1 };
+  const once = (step: string, at: StepAt) =>
+    step === 'generate' && at.draw < 1000 && at.arm === null ? new StepFailed(failure, true) : undefined;
+  expect((await refineLoop(PLAN, ITEM, steps(calls, undefined, once))).state).not.toBe('failed');
+  const always = (step: string) => (step === 'generate' ? new StepFailed(failure, true) : undefined);
+  calls.length = 0;
+  expect(await refineLoop(PLAN, ITEM, steps(calls, undefined, always))).toMatchObject({ state: 'failed', arms: [], spent: { images: 3 } });
+  expect(calls.filter((c) => c.step === 'generate').map((c) => c.at.draw)).toEqual([0, 1000, 2000]);
+});
+
+test('an error that is no failed step goes through: cancellation must not become a record of failure', async () => {
+  const fail = (step: string) => (step === 'score' ? new Error('cancelled') : undefined);
+  await expect(refineLoop(PLAN, ITEM, steps([], undefined, fail))).rejects.toThrow('cancelled');
+});
+
+test('whatever the scores, the best round is the selector’s best and every generator call is counted', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 7, maxLength: 7 }), async (values) => {
+      let i = 0;
+      const calls: Calls = [];
+      const outcome = await refineLoop(
+        PLAN,
+        ITEM,
+        steps(calls, () => values[i++ % values.length]!),
+      );
+      for (const arm of outcome.arms) {
+        const scores = arm.rounds.map((r) => r.scores['clip_text']!);
+        expect(scores[arm.best.round]).toBe(Math.max(...scores));
+      }
+      expect(outcome.spent.images).toBe(calls.filter((c) => c.step === 'generate').length);
+    }),
+  );
+});

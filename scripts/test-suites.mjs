@@ -29,10 +29,13 @@ const SPLIT = ['engine', 'app', 'test'];
  */
 export function findSuites(root, filters) {
   const suites = new Map();
+  // From the beginning of a word: `core` is not `pixel-scores`.
+  const matches = (file) =>
+    filters.some((filter) => file.startsWith(filter) || ['/', '-', '.'].some((mark) => file.includes(mark + filter)));
   for (const file of TEST_ROOTS.flatMap((folder) => testFiles(root, folder))) {
     const [top, second, ...rest] = file.split('/');
     const name = SPLIT.includes(top) && rest.length > 0 ? `${top}/${second}` : top;
-    if (filters.length > 0 && !filters.some((filter) => file.includes(filter))) continue;
+    if (filters.length > 0 && !matches(file)) continue;
     suites.set(name, [...(suites.get(name) ?? []), file]);
   }
   return [...suites]

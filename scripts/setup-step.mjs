@@ -75,7 +75,7 @@ const ADVICE = [
   [/EBADENGINE/, 'This Node version is too old: install 20.19 or newer.'],
   [/spawn npm ENOENT/, 'npm is not on PATH: it comes with Node.'],
   [/No module named (pip|ensurepip)/, 'Python has no pip: install it (Debian: apt-get install python3-pip).'],
-  [/No matching distribution/i, 'PyPI has no wheel for this machine (or this Python is older than the wheel needs).'],
+  [/No matching distribution/i, 'PyPI cannot be reached (offline? proxy?), or has no wheel for this machine or this Python.'],
 ];
 
 function adviceFor(output) {

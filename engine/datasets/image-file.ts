@@ -53,7 +53,8 @@ export async function checkImage(bytes: Uint8Array, name: string): Promise<Loade
     if (mediaType === undefined) {
       return { ok: false, reason: `the image ${name} is ${format}; known are ${Object.keys(MEDIA_TYPES).join(', ')}` };
     }
-    await sharp(bytes, { failOn: 'truncated', limitInputPixels: MAX_IMAGE_PIXELS }).raw().toBuffer();
+    // Beyond 'truncated': a TIFF whose end is cut off may lose only its tables, which is an error of another kind.
+    await sharp(bytes, { failOn: 'error', limitInputPixels: MAX_IMAGE_PIXELS }).raw().toBuffer();
     return { ok: true, bytes, mediaType };
   } catch (error) {
     const why = messageOf(error).split('\n')[0];

@@ -40,7 +40,7 @@ STAGES = [
     Stage("dataset", "make_dataset.py", ["--out", "{dataset}", "--tokenizer", "{build}/tokenizer/tokenizer.json"],
           ["{dataset}/train", "{dataset}/test"], ["{build}/tokenizer"]),
     Stage("diffusion-drawings", "make_drawings.py", ["diffusion", "{build}/diffusion.npz"], ["{build}/diffusion.npz"],
-          options={"count": 39_000}, smoke={"count": 120}),
+          smoke={"count": 120}),
     Stage("vae", "train_vae.py", ["{build}/diffusion.npz", "{build}/vae"], ["{build}/vae"], ["{build}/diffusion.npz"],
           options={"steps": 6000}, smoke={"steps": 4}),
     Stage("text-encoder", "train_text_encoder.py", ["{build}/tokenizer", "{build}/text_encoder"], ["{build}/text_encoder"],
@@ -51,19 +51,20 @@ STAGES = [
           options={"steps": 3700}, smoke={"steps": 2}),
     Stage("export", "export_onnx.py", ["{build}/diffusers", "{build}/pack/diffusion"], ["{build}/pack/diffusion"], ["{build}/diffusers"]),
     Stage("selector-drawings", "make_drawings.py", ["selector", "{build}/selector.npz", "--vae", "{build}/vae"],
-          ["{build}/selector.npz"], ["{build}/vae"], options={"count": 6000}, smoke={"count": 120}),
+          ["{build}/selector.npz"], ["{build}/vae"], smoke={"count": 120}),
     Stage("selector", "train_selector.py",
           ["{build}/selector.npz", "{dataset}/train", "{build}/tokenizer", "{build}/pack/selector"], ["{build}/pack/selector"],
           ["{build}/selector.npz", "{dataset}/train", "{build}/tokenizer"], options={"steps": 1400}, smoke={"steps": 20}),
     Stage("similarity-drawings", "make_drawings.py", ["similarity", "{build}/similarity.npz", "--vae", "{build}/vae"],
-          ["{build}/similarity.npz"], ["{build}/vae"], options={"count": 12_000}, smoke={"count": 160}),
+          ["{build}/similarity.npz"], ["{build}/vae"], smoke={"count": 160}),
     Stage("similarity", "train_similarity.py", ["{build}/similarity.npz", "{build}/pack/similarity"], ["{build}/pack/similarity"],
-          ["{build}/similarity.npz"], options={"steps": 1500, "held-out": 1000}, smoke={"steps": 20, "held-out": 60}),
+          ["{build}/similarity.npz"], options={"steps": 1500}, smoke={"steps": 20, "held-out": 60}),
     Stage("measure", "measure_pack.py", ["{build}/pack", "{dataset}/test", "{build}/measured.json"], ["{build}/measured.json"],
           ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{dataset}/test"],
           options={"items": 40}, smoke={"items": 2}),
     Stage("manifest", "build_pack.py", ["{build}/pack", "--dataset", "{dataset}", "--measured", "{build}/measured.json"],
-          ["{build}/pack/pack.json"], ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{build}/measured.json"]),
+          ["{build}/pack/pack.json"],
+          ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{build}/measured.json"]),
 ]  # fmt: skip
 
 
@@ -133,7 +134,7 @@ def install(built: Path, pack: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=HERE / "build")
-    parser.add_argument("--smoke", action="store_true", help="a few steps a stage, dataset and pack inside the build folder: shows that all of it runs")
+    parser.add_argument("--smoke", action="store_true", help="a few steps a stage, dataset too in the build folder: shows that all runs")
     parser.add_argument("--install", action="store_true", help="at the end, replace the models of models/packs/creatures")
     parser.add_argument("--until", choices=[stage.name for stage in STAGES], help="stop after this stage")
     arguments = parser.parse_args()

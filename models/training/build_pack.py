@@ -13,9 +13,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 VERSION = "1.0.0"
 
-# Pictures of each stream that were trained on.
-DRAWN = {"diffusion": 39_000, "selector": 6_000, "similarity": 11_000}
-
 MODELS = {
     "diffusion": {
         "kind": "text-to-image",
@@ -42,10 +39,9 @@ def sha256(path: Path) -> str:
 
 
 def describe_drawings(name: str) -> str:
-    first = 1000 if name == "similarity" else 0  # the similarity's first thousand only measured and calibrated
-    return (
-        f"{DRAWN[name]} drawings by models/training/creatures, i = {first}..{first + DRAWN[name] - 1}: {STREAMS[name].description}"
-    )
+    stream = STREAMS[name]
+    trained = stream.count - stream.held_out
+    return f"{trained} drawings by models/training/creatures, i = {stream.held_out}..{stream.count - 1}: {stream.description}"
 
 
 def list_files(pack: Path, folder: str) -> list[dict]:

@@ -40,12 +40,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stream", choices=list(STREAMS))
     parser.add_argument("out", type=Path, help="the .npz to write")
-    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--count", type=int, help="default: the stream's own number")
     parser.add_argument("--vae", type=Path, help="diffusers folder of the VAE; adds `views`")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     stream = STREAMS[arguments.stream]
-    drawn = [stream.draw(number) for number in range(arguments.count)]
+    count = arguments.count or stream.count
+    drawn = [stream.draw(number) for number in range(count)]
     arrays = {
         "pictures": np.stack([picture for picture, _ in drawn]),
         "labels": np.array([labels for _, labels in drawn], dtype=np.uint8),
@@ -54,7 +55,7 @@ def main() -> None:
         arrays["views"] = round_trips(arrays["pictures"], arguments.vae, stream.first_drawing_seed)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.out, **arrays)
-    print(f"{arguments.out}: {arguments.count} pictures of the stream {arguments.stream!r}")
+    print(f"{arguments.out}: {count} pictures of the stream {arguments.stream!r}")
 
 
 if __name__ == "__main__":

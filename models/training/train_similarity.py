@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from creatures.attributes import ATTRIBUTES, NAMES
+from creatures.streams import STREAMS
 from encoder_data import PREPROCESSOR, Drawings, to_pixel_values
 from onnx_files import export
 
@@ -123,7 +124,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the pack's similarity/ folder")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--held-out", type=int, default=1000, help="the first so many pictures only measure and calibrate")
+    parser.add_argument(
+        "--held-out", type=int, default=STREAMS["similarity"].held_out, help="the first so many pictures only measure and calibrate"
+    )
     arguments = parser.parse_args()
     if arguments.steps < 20:
         parser.error("--steps must be at least 20: the learning rate needs room to rise and fall")

@@ -19,6 +19,8 @@ class Stream:
     creature_seed: Callable[[int], int | str]
     first_drawing_seed: int
     description: str
+    count: int  # pictures
+    held_out: int = 0  # the first so many of them only measure and calibrate
 
     def creature(self, number: int) -> Creature:
         return sample_creature(random.Random(self.creature_seed(number)))
@@ -31,14 +33,14 @@ class Stream:
 
 STREAMS: dict[str, Stream] = {
     "diffusion": Stream(
-        lambda i: 1_000_003 + i, 0, "attributes from random.Random(1000003 + i), drawing seed i"
+        lambda i: 1_000_003 + i, 0, "attributes from random.Random(1000003 + i), drawing seed i", 39_000
     ),
     "selector": Stream(
         lambda i: f"creatures-selector-1/{i}", 30_000_000,
-        "attributes from random.Random('creatures-selector-1/<i>'), drawing seed 30000000 + i",
+        "attributes from random.Random('creatures-selector-1/<i>'), drawing seed 30000000 + i", 6_000,
     ),
     "similarity": Stream(
         lambda i: f"creatures-similarity-1/{i}", 40_000_000,
-        "attributes from random.Random('creatures-similarity-1/<i>'), drawing seed 40000000 + i",
+        "attributes from random.Random('creatures-similarity-1/<i>'), drawing seed 40000000 + i", 12_000, 1_000,
     ),
 }  # fmt: skip

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from encoder_data import to_pixel_values
+from encoder_data import BF16_HELP, to_pixel_values
 
 SEED = 0
 KL_WEIGHT = 5e-4
@@ -41,7 +41,7 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     return (difference.abs() * detail).mean() + 2 * (difference**2).mean() + 0.5 * (across + down)
 
 
-def train(vae: AutoencoderKL, pictures: np.ndarray, steps: int, batch: int) -> AutoencoderKL:
+def train(vae: AutoencoderKL, pictures: np.ndarray, steps: int, batch: int, bf16: bool) -> AutoencoderKL:
     """Returns the exponential moving average of the weights."""
     average = copy.deepcopy(vae)
     parameters = list(vae.parameters())
@@ -51,9 +51,9 @@ def train(vae: AutoencoderKL, pictures: np.ndarray, steps: int, batch: int) -> A
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
         target = to_pixel_values(pictures[np.sort(rng.integers(0, len(pictures), batch))])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             posterior = vae.encode(target).latent_dist
-            output = vae.decode(posterior.sample().to(torch.bfloat16)).sample
+            output = vae.decode(posterior.sample()).sample
         mean, variance, logvar = posterior.mean.float(), posterior.var.float(), posterior.logvar.float()
         divergence = 0.5 * (mean**2 + variance - 1 - logvar).mean()
         loss = reconstruction_loss(output.float(), target) + KL_WEIGHT * divergence
@@ -91,11 +91,12 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="diffusers folder of the VAE to write")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--bf16", action="store_true", help=BF16_HELP)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     pictures = np.load(arguments.drawings)["pictures"]
-    vae = train(make_vae(), pictures, arguments.steps, arguments.batch)
+    vae = train(make_vae(), pictures, arguments.steps, arguments.batch, arguments.bf16)
     fold_latent_scale(vae, pictures[:2000])
     vae.save_pretrained(arguments.out)
 

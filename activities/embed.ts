@@ -28,7 +28,7 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
     },
     async execute({ manifest, store }, { subject, encoder }, { inputs, params }, { signal }) {
       const model = services.modelFolder(manifest, encoderModel(manifest, encoder));
-      const host = hostOf(services);
+      const host = hostOf(services, manifest);
       const vector =
         subject.role === 'caption'
           ? await host.embedText({ model, text: params['text'] as string }, { signal })

@@ -1,7 +1,9 @@
 import { joinPrompt } from '../core/policy/refine.js';
-import { modelIdentity } from '../core/recipe.js';
+import { DeviceLost } from '../core/errors.js';
+import { modelIdentity, type RunManifest } from '../core/recipe.js';
 import { seedOf } from '../core/seeds.js';
 import type { ArtifactRef, Digest, PromptPart, TextValue, Tokens } from '../core/types.js';
+import type { GenerateRequest, InferenceHost } from '../engine/inference/index.js';
 import type { StepDefinition } from './run-step.js';
 import type { ActivityServices, RunContext } from './services.js';
 import type { GenerateInput } from './types.js';
@@ -26,9 +28,9 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
       };
     },
     async execute({ manifest, store }, _input, { inputs, params }, { signal, progress }) {
-      const request = params as Omit<Parameters<NonNullable<ActivityServices['host']>['generate']>[0], 'model'>;
+      const request = params as unknown as Omit<GenerateRequest, 'model'>;
       const model = services.modelFolder(manifest, manifest.recipe.generator.model);
-      const made = await hostOf(services).generate({ model, ...request }, { signal, onProgress: progress });
+      const made = await hostOf(services, manifest).generate({ model, ...request }, { signal, onProgress: progress });
       const image = await store.putArtifact(made.png, 'image/png', inputs);
       return { outputs: { image }, values: { seed: request.seed, tokens: made.tokens, width: made.width, height: made.height } };
     },
@@ -36,10 +38,18 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
   };
 }
 
-/** The device's host. A step that needs one and lands where there is none has been sent to the wrong queue. */
-export function hostOf(services: ActivityServices): NonNullable<ActivityServices['host']> {
-  if (!services.host) throw new Error('this worker has no inference host; model steps belong on the gpu queue');
-  return services.host;
+/**
+ * The device's host. A step that needs one and lands where there is none has been sent to the wrong queue; one whose
+ * run is keyed for another execution provider would be recorded under a runtime that it did not run on.
+ */
+export function hostOf(services: ActivityServices, { runtime }: RunManifest): InferenceHost {
+  const { host } = services;
+  if (!host) throw new DeviceLost('this worker has no inference host; model steps belong on the gpu queue');
+  if (host.provider !== runtime.provider)
+    throw new DeviceLost(
+      `this worker runs on ${host.provider}, the run on ${runtime.provider}; start it with --provider ${runtime.provider}`,
+    );
+  return host;
 }
 
 /** A text that travels inline or by reference. */

@@ -1,5 +1,6 @@
 import { RefineError } from '../core/errors.js';
 import { refineLoop, StepFailed, type ItemInput, type Steps } from '../core/refine-loop.js';
+import { stepName } from '../core/step-name.js';
 import {
   INLINE_TEXT_BYTES,
   MAX_PAYLOAD_BYTES,
@@ -16,7 +17,7 @@ import { generateStep } from './generate.js';
 import { findRecorded, type StepDefinition } from './run-step.js';
 import { scoreStep } from './score.js';
 import type { ActivityServices, RunContext } from './services.js';
-import { stepName, type ItemRef, type RecalledStep, type RecallItemResult } from './types.js';
+import type { ItemRef, RecalledStep, RecallItemResult } from './types.js';
 
 /** Room for recalled results; above it the rest is found by the steps themselves. */
 const RECALL_BYTES = MAX_PAYLOAD_BYTES * 0.75;

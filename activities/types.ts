@@ -66,7 +66,7 @@ export interface RecallItemInput {
 export interface RecallItemResult {
   plan: ItemPlan;
   input: ItemInput;
-  /** Results of steps that are recorded, by {@link stepName}. */
+  /** Results of steps that are recorded, by `stepName` (core/step-name.ts). */
   recalled: Record<string, RecalledStep>;
 }
 export type RecalledStep = GenerateResult | EmbedResult | FeedbackResult | ScoreResult;
@@ -146,9 +146,4 @@ export interface StepActivities {
   embed(input: EmbedInput): Promise<EmbedResult>;
   writeFeedback(input: FeedbackInput): Promise<FeedbackResult>;
   scoreImage(input: ScoreInput): Promise<ScoreResult>;
-}
-
-/** Names a step within its item: the way to find its recalled result. */
-export function stepName(step: string, at: StepAt, subject = ''): string {
-  return `${at.arm ?? ''}/${at.round}/${at.draw}/${step}${subject}`;
 }

@@ -14,3 +14,4 @@ export * from './policy/budget.js';
 export * from './queues.js';
 export * from './search-attributes.js';
 export * from './payload-guard.js';
+export * from './step-name.js';

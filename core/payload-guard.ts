@@ -16,7 +16,7 @@ export function guardPayload<T>(what: string, value: T): T {
 
 function largestField(value: unknown, path = ''): string {
   if (typeof value !== 'object' || value === null) return path === '' ? 'the value itself' : path;
-  const fields = Object.entries(value).map(([name, field]) => ({ name, field, bytes: jsonBytes(field) }));
+  const fields = Object.entries(value as Record<string, unknown>).map(([name, field]) => ({ name, field, bytes: jsonBytes(field) }));
   const largest = fields.sort((a, b) => b.bytes - a.bytes)[0];
   if (!largest) return path;
   const here = path === '' ? largest.name : `${path}.${largest.name}`;

@@ -12,6 +12,7 @@ export interface Recipe {
   stop: StopRecipe;
   gate: { score: number | null };
   batching: 'exact' | 'fast';
+  executionProvider: ExecutionProvider;
   budget: BudgetRecipe;
 }
 
@@ -34,11 +35,16 @@ export interface GeneratorRecipe {
   /** Pixels; `null`: the model's own size. */
   height: number | null;
   width: number | null;
+  /** Who generates: `onnx` is the folder, on the run's own devices. */
   provider: string;
 }
 
 export const SCHEDULERS = ['ddim', 'dpmsolver++'] as const;
 export type SchedulerName = (typeof SCHEDULERS)[number];
+
+/** ONNX Runtime's execution providers that a device's host can be started with. */
+export const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt'] as const;
+export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
 
 export const REFINERS = ['append', 'prepend', 'replace'] as const;
 export type RefinerName = (typeof REFINERS)[number];

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import type { ArmPlan, ItemPlan } from './item-plan.js';
 import { refineLoop, StepFailed, type ItemInput, type Steps } from './refine-loop.js';
-import type { ArtifactRef, Digest, StepAt } from './types.js';
+import type { ArtifactRef, StepAt } from './types.js';
 
-const ref = (name: string): ArtifactRef => ({ digest: `sha256:${name}` as Digest, mediaType: 'x', bytes: 1, derivedFrom: [] });
+const ref = (name: string): ArtifactRef => ({ digest: `sha256:${name}`, mediaType: 'x', bytes: 1, derivedFrom: [] });
 const CONTROL: ArmPlan = { name: 'control', oracle: false, source: null, refine: 'append', seeds: 'keep' };
 const WRITTEN: ArmPlan = { name: 'written', oracle: true, source: 'dataset', refine: 'append', seeds: 'keep' };
 const PLACEBO: ArmPlan = { name: 'placebo', oracle: false, source: 'shuffled', refine: 'append', seeds: 'new' };

@@ -9,12 +9,13 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { stepName, type ItemDone, type ItemRef, type RecallItemResult, type StepActivities } from '../activities/types.js';
+import type { ItemDone, ItemRef, RecallItemResult, StepActivities } from '../activities/types.js';
 import { feedbackQueue, type ItemPlan, type QueueRole } from '../core/item-plan.js';
 import { failurePolicy, FAILURE_CODES, type FailureCode } from '../core/errors.js';
 import { guardPayload } from '../core/payload-guard.js';
 import { TASK_QUEUES } from '../core/queues.js';
 import { refineLoop, StepFailed, type Steps } from '../core/refine-loop.js';
+import { stepName } from '../core/step-name.js';
 import type { ArtifactRef, ItemOutcome, RoundOutcome, StepAt, StepFailure, StepName } from '../core/types.js';
 import { itemDoneSignal } from './messages.js';
 import { orchestration } from './run-activities.js';

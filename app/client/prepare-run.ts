@@ -3,7 +3,6 @@ import { InvalidInput } from '../../core/errors.js';
 import { RUN_ID_PATTERN } from '../../core/ids.js';
 import { metricOf } from '../../core/item-plan.js';
 import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
-import type { Digest } from '../../core/types.js';
 import { readDataset, sampleRows } from '../../engine/datasets/index.js';
 import { checkModelFolder, modelDigest, readPack, runtimeOf, verifyPack, type ModelKind } from '../../engine/inference/index.js';
 import { defaultRunId, modelPaths, recipeDigest, sharedModelProblem, type LoadedRecipe } from '../recipe/index.js';
@@ -47,7 +46,7 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
     recipeDigest: digest,
     datasetUri: dataset.uri,
     models,
-    runtime: runtimeOf({ provider: recipe.generator.provider, batching: recipe.batching }),
+    runtime: runtimeOf({ provider: recipe.executionProvider, batching: recipe.batching }),
     software: software(),
     createdAt: new Date().toISOString(),
   };
@@ -59,7 +58,7 @@ async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntr
   await checkModelFolder(folder, modelKind(loaded, path));
   const pack = await readPack(folder);
   if (pack) await verifyPack(folder);
-  return { path: folder, digest: await modelDigest(folder), trainedOn: (pack?.trainedOn.digests ?? []) as Digest[] };
+  return { path: folder, digest: await modelDigest(folder), trainedOn: pack?.trainedOn.digests ?? [] };
 }
 
 function modelKind({ recipe }: LoadedRecipe, path: string): ModelKind {

@@ -1,8 +1,9 @@
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
+import { itemPlan, worstCaseImages } from '../../core/item-plan.js';
 import { partitionWorkflowId, runWorkflowId } from '../../core/ids.js';
 import type { ItemState, RunState, StepCounts } from '../../core/types.js';
-import { countSteps, openStore, type RunFiles } from '../../engine/storage/index.js';
+import { countSteps, openStore, type LedgerRow, type RunFiles } from '../../engine/storage/index.js';
 import type { PartitionProgress, RunProgress } from '../../workflows/messages.js';
 import { requireRun, type RunName } from './control.js';
 
@@ -59,7 +60,7 @@ export async function getStatus(client: Client | null, run: RunName): Promise<Ru
     steps: countSteps(ledger),
     startedAt,
     elapsedSeconds: round(elapsedSeconds),
-    etaSeconds: eta(items, elapsedSeconds, state),
+    etaSeconds: isOver(state) || state === 'paused' ? null : eta(await imagesLeft(files, ledger), elapsedSeconds),
     source: live ? 'server' : 'store',
   };
 }
@@ -123,10 +124,17 @@ function withTimeout<T>(promise: Promise<T>): Promise<T> {
   return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }
 
-function eta(items: RunStatus['items'], elapsedSeconds: number, state: RunState): number | null {
-  const over = items.done + items.failed + items.cancelled;
-  if (isOver(state) || state === 'paused' || over === 0) return null;
-  return round((elapsedSeconds / over) * (items.pending + items.running));
+/** Generator calls that were made, and those still to come if every arm runs all its rounds. */
+async function imagesLeft(files: RunFiles, ledger: LedgerRow[]): Promise<{ made: number; left: number }> {
+  const made = ledger.filter((row) => row.step === 'generate' && (row.status === 'completed' || row.status === 'recorded'));
+  const over = new Set((await files.listItems()).map((record) => record.id));
+  const open = ((await files.readIndexSummary())?.total ?? 0) - over.size;
+  const worstCase = worstCaseImages(itemPlan((await files.readManifest())!.recipe));
+  return { made: made.length, left: open * worstCase - made.filter((row) => !over.has(row.item)).length };
+}
+
+function eta({ made, left }: { made: number; left: number }, elapsedSeconds: number): number | null {
+  return made === 0 ? null : round((elapsedSeconds / made) * left);
 }
 
 const round = (seconds: number): number => Math.round(seconds * 10) / 10;

@@ -84,7 +84,7 @@ async function startWorkers(address: string, logFile: string): Promise<{ failed:
   const connection = await NativeConnection.connect({ address });
   const workers = await Promise.all(ROLES.map((role) => createWorker({ connection, namespace: NAMESPACE, role })));
   const runs = workers.map((worker) => worker.run());
-  const failed = new Promise<never>((_, reject) => runs.forEach((run) => run.catch(reject)));
+  const failed = new Promise<never>((_, reject) => runs.forEach((run) => void run.catch(reject)));
   failed.catch(() => undefined);
   const stop = async () => {
     workers.forEach(shutdown);

@@ -39,7 +39,7 @@ const TYPE_NAMES = { KEYWORD: 'Keyword', INT: 'Int', DOUBLE: 'Double' } as const
  * @throws ServiceUnreachable where there is no CLI, a port is in use, or the server does not come up
  */
 export async function startTemporalServer(options: TemporalServerOptions): Promise<TemporalServer> {
-  const cli = await findTemporalCli();
+  const cli = findTemporalCli();
   if (!cli)
     throw new ServiceUnreachable(
       'there is no Temporal CLI: run `npm run setup`, install `temporal`, or set TEMPORAL_ADDRESS to a server that runs',

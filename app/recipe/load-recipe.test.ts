@@ -59,6 +59,7 @@ test('fills in every default and keeps paths as written', async () => {
     },
     stop: { target: null, patience: null, minGain: 0 },
     gate: { score: null },
+    executionProvider: 'cpu',
     batching: 'exact',
     budget: { images: null, seconds: null, usd: null },
   });
@@ -232,7 +233,7 @@ test.each([
 
 test('refuses overrides by the name of the option', async () => {
   expect(await refusal(MINIMAL, ['rounds', 'rounds=30', 'seed.x=1', '__proto__.x=1', 'arms=[', 'store='])).toEqual([
-    '--set __proto__.x=1 __proto__: unknown key; known here: name, dataset, store, seed, generator, rounds, arms, scores, stop, gate, batching, budget',
+    '--set __proto__.x=1 __proto__: unknown key; known here: name, dataset, store, seed, generator, rounds, arms, scores, stop, gate, execution_provider, batching, budget',
     '--set store= store: expected text; got nothing; leave it out for the default, "file:./runs"',
     '--set seed.x=1 seed: expected a whole number from 0 to 4294967295; got a mapping; leave it out for the default, 0',
     '--set rounds=30 rounds: expected a whole number from 1 to 20; got 30; leave it out for the default, 2',

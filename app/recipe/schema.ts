@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { METRICS, REFINERS, RUN_ID_PATTERN, SCHEDULERS } from '../../core/index.js';
+import { EXECUTION_PROVIDERS, METRICS, REFINERS, RUN_ID_PATTERN, SCHEDULERS } from '../../core/index.js';
 
 /** Longest recipe name: a default run id is `<name>-<8 hex>` and may have 64 characters. */
 export const MAX_NAME_LENGTH = 55;
@@ -31,7 +31,9 @@ const columns = z.strictObject({
 });
 
 const dataset = z.strictObject({
-  uri: text().describe('Image folder, image + .txt pairs, CSV, JSONL, Parquet or WebDataset shards; relative to the recipe file.'),
+  uri: text().describe(
+    'Image folder with `metadata.jsonl` or `metadata.csv`, image + `.txt` pairs, CSV or JSONL; relative to the recipe file.',
+  ),
   split: text().nullable().default(null).describe('Sub-folder or file prefix such as `test`; without it, everything.'),
   sample: sample.nullable().default(null).describe('A random sample instead of the whole dataset.'),
   limit: count().nullable().default(null).describe('The first so many items instead of the whole dataset.'),
@@ -122,6 +124,12 @@ export const recipeSchema = z.strictObject({
   scores: scores.prefault({}).describe('How images are judged.'),
   stop: stop.prefault({}).describe('When an arm ends before its last round; off by default.'),
   gate: gate.prefault({}).describe('Which items need no feedback; off by default.'),
+  execution_provider: z
+    .enum(EXECUTION_PROVIDERS)
+    .default('cpu')
+    .describe(
+      "ONNX Runtime's execution provider for all models; part of every step's key, so `gpu` workers must be started with the same one.",
+    ),
   batching: z
     .enum(['exact', 'fast'])
     .default('exact')

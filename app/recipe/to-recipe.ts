@@ -4,7 +4,20 @@ import { PLANNED_REFINERS, type ArmShape, type RecipeShape } from './schema.js';
 
 /** From the names of the file to those of the program. The shape has passed all checks. */
 export function toRecipe(shape: RecipeShape): Recipe {
-  const { name, dataset, seed, generator, rounds, arms, scores, stop, gate, batching, budget } = shape;
+  const {
+    name,
+    dataset,
+    seed,
+    generator,
+    rounds,
+    arms,
+    scores,
+    stop,
+    gate,
+    batching,
+    budget,
+    execution_provider: executionProvider,
+  } = shape;
   return {
     name,
     dataset,
@@ -25,6 +38,7 @@ export function toRecipe(shape: RecipeShape): Recipe {
     stop: { target: stop.target, patience: stop.patience, minGain: stop.min_gain },
     gate,
     batching,
+    executionProvider,
     budget,
   };
 }

@@ -52,7 +52,7 @@ async function demoRunId(storeUri: string, recipeDigest: string): Promise<string
   const last = Math.max(0, ...ids.map((id) => Number(id.slice('demo-'.length))));
   if (last === 0) return 'demo-1';
   const files = store.run(`demo-${last}`);
-  const open = (await files.readState())?.finishedAt == null;
+  const open = ((await files.readState())?.finishedAt ?? null) === null;
   return open && (await files.readManifest())?.recipeDigest === recipeDigest ? `demo-${last}` : `demo-${last + 1}`;
 }
 

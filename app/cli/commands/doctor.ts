@@ -78,7 +78,7 @@ async function library(name: string): Promise<Finding> {
 }
 
 async function temporalCli(): Promise<Finding> {
-  const cli = await findTemporalCli();
+  const cli = findTemporalCli();
   if (!cli)
     return {
       check: 'Temporal CLI',

@@ -1,0 +1,6 @@
+/** What a run came to: the results document and its faces. */
+export * from './results-document.js';
+export * from './results.js';
+export * from './headline.js';
+export * from './timings.js';
+export * from './write-report.js';

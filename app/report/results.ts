@@ -1,0 +1,149 @@
+import { scoreNames } from '../../core/item-plan.js';
+import { joinPrompt, refiners } from '../../core/policy/refine.js';
+import type { RunManifest } from '../../core/recipe.js';
+import type { ArmOutcome, IndexedItem, ItemRecord, SkippedRow, TextValue } from '../../core/types.js';
+import { armResults, controlName } from './arm-statistics.js';
+import { armScores } from './estimands.js';
+import type { ItemArmResult, ItemResult, ResultsDocument, RoundResult } from './results-document.js';
+
+export interface ResultsInput {
+  manifest: RunManifest;
+  /** In any order; the document is in dataset order. */
+  items: readonly IndexedItem[];
+  records: readonly ItemRecord[];
+  skipped: readonly SkippedRow[];
+  /** The text of a value, read from the store where it is a reference. */
+  readText(value: TextValue): Promise<string>;
+}
+
+/**
+ * The results of a run so far: what `report --json` prints and every other format is made from.
+ * The same store gives the same document, byte for byte.
+ */
+export async function buildResults(input: ResultsInput): Promise<ResultsDocument> {
+  const { manifest, items, records } = input;
+  const { recipe } = manifest;
+  const recordByKey = new Map(records.map((r) => [r.key, r]));
+  const indexed = items.map((item) => ({ position: item.position, build: () => itemResult(input, item, recordByKey.get(item.key)) }));
+  const indexedKeys = new Set(items.map((item) => item.key));
+  // A skipped row that a retry brought back is in the index too, and counts there.
+  const skipped = input.skipped.filter((row) => !indexedKeys.has(row.key));
+  const rows = [...indexed, ...skipped.map((row) => ({ position: row.position, build: () => Promise.resolve(skippedResult(row)) }))];
+  const results: ItemResult[] = [];
+  // One after another: thousands of items must not open thousands of artifacts at once.
+  for (const row of rows.sort((a, b) => a.position - b.position)) results.push(await row.build());
+
+  const excluded = results.flatMap((item) => {
+    const reason = exclusion(item);
+    return reason === null ? [] : [{ id: item.id, reason }];
+  });
+  const leftOut = new Set(excluded.map((e) => e.id));
+  const counted = records.filter((r) => indexedKeys.has(r.key) && !leftOut.has(r.id)).sort((a, b) => a.position - b.position);
+  return {
+    runId: manifest.runId,
+    recipe,
+    primary: recipe.scores.primary.metric,
+    selector: recipe.scores.select.metric,
+    metrics: scoreNames(recipe),
+    control: controlName(recipe),
+    runtime: manifest.runtime,
+    software: manifest.software,
+    models: Object.fromEntries(
+      Object.entries(manifest.models).map(([name, { digest, trainedOn }]) => [name, { digest, trainedOn: trainedOn.length }]),
+    ),
+    items: results,
+    arms: armResults(recipe, counted),
+    excluded,
+  };
+}
+
+async function itemResult(input: ResultsInput, item: IndexedItem, record: ItemRecord | undefined): Promise<ItemResult> {
+  const arms: ItemArmResult[] = [];
+  for (const arm of record?.arms ?? []) arms.push(await itemArmResult(input, item, record!, arm));
+  return {
+    id: item.id,
+    caption: item.caption,
+    state: record?.state ?? 'pending',
+    trainedOn: item.trainedOn,
+    trueImage: item.trueImage?.digest ?? null,
+    arms,
+    ...(record?.reason !== undefined ? { reason: record.reason } : {}),
+    ...(record?.failure ? { failure: record.failure } : {}),
+  };
+}
+
+async function itemArmResult(input: ResultsInput, item: IndexedItem, record: ItemRecord, arm: ArmOutcome): Promise<ItemArmResult> {
+  const { recipe } = input.manifest;
+  const control = record.arms.find((a) => a.name === controlName(recipe));
+  const gain = scoreNames(recipe).flatMap((metric) => {
+    const scores = armScores(arm, control, metric, recipe.scores.select.metric, 'fixed');
+    return scores ? [[metric, scores.score - scores.round0] as const] : [];
+  });
+  return {
+    name: arm.name,
+    oracle: arm.oracle,
+    state: arm.state,
+    rounds: await roundResults(input, item, arm),
+    best: arm.best,
+    stopped: arm.stopped,
+    gain: Object.fromEntries(gain),
+    ...(arm.failure ? { failure: arm.failure } : {}),
+  };
+}
+
+async function roundResults(input: ResultsInput, item: IndexedItem, arm: ArmOutcome): Promise<RoundResult[]> {
+  const refine = refiners[input.manifest.recipe.arms.find((a) => a.name === arm.name)?.refine ?? 'append'];
+  const feedback: string[] = [];
+  const rounds: RoundResult[] = [];
+  for (const round of arm.rounds) {
+    const written = round.feedback ? await input.readText(round.feedback) : null;
+    if (written !== null) feedback.push(written);
+    const parts = refine(
+      { text: item.caption },
+      feedback.map((text) => ({ text })),
+    );
+    rounds.push({
+      round: round.round,
+      prompt: joinPrompt(parts.map((part) => part.text!)),
+      feedback: written,
+      image: round.image.digest,
+      seed: round.seed,
+      tokens: round.tokens,
+      scores: round.scores,
+    });
+  }
+  return rounds;
+}
+
+function skippedResult({ id, caption, reason }: SkippedRow): ItemResult {
+  return { id, caption, state: 'skipped', trainedOn: [], trueImage: null, arms: [], reason };
+}
+
+/** Why an item stands in no mean; `null` where it does. */
+function exclusion(item: ItemResult): string | null {
+  switch (item.state) {
+    case 'failed':
+      return `failed: ${item.failure ? failureText(item.failure) : (item.reason ?? 'no reason recorded')}`;
+    case 'skipped':
+      return `skipped: ${item.reason ?? 'no reason recorded'}`;
+    case 'cancelled':
+      return item.reason ? `cancelled: ${item.reason}` : 'cancelled';
+    case 'pending':
+      return 'not finished yet';
+    case 'improved':
+    case 'unchanged':
+    case 'uncurable':
+      return item.trainedOn.length > 0 ? `trained on by ${item.trainedOn.join(', ')}` : null;
+    default: {
+      const unhandled: never = item.state;
+      throw new Error(`no rule for items in state ${String(unhandled)}`);
+    }
+  }
+}
+
+/** One line: where, what, after how many attempts. */
+export function failureText(failure: NonNullable<ItemResult['failure']>): string {
+  const where =
+    failure.arm === null ? `${failure.step} of round ${failure.round}` : `${failure.step} of ${failure.arm}, round ${failure.round}`;
+  return `${failure.type} in ${where} (attempt ${failure.attempt}): ${failure.message}`;
+}

@@ -1,0 +1,148 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { jest } from '@jest/globals';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { headline } from '../../app/report/headline.js';
+import { writeReport, type RenderedReport } from '../../app/report/write-report.js';
+import { findChromium } from './find-chromium.js';
+import { ADD_SCRIPT, DANGLING_LINKS, DECODED_PICTURES, LOW_CONTRAST, scrollTo, setDetails, SIDEWAYS_OVERFLOW } from './page-checks.js';
+import { HOSTILE, reportFixture } from './report-fixture.js';
+
+jest.setTimeout(120_000);
+
+/** Where to put screenshots, for looking at; none by default. */
+const SCREENSHOTS = process.env['REPORT_SCREENSHOTS'];
+
+let browser: Browser;
+let folder: string;
+let url: string;
+let report: RenderedReport;
+
+beforeAll(async () => {
+  browser = await chromium.launch({
+    executablePath: findChromium(),
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+  });
+  folder = await mkdtemp(join(tmpdir(), 'refineloop-report-'));
+  const written = await writeReport(await reportFixture(), { outDir: folder });
+  report = written;
+  url = pathToFileURL(written.paths.html!).href;
+});
+
+afterAll(async () => {
+  await browser?.close();
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+const WIDTHS = [390, 1440];
+const SCHEMES = ['light', 'dark'] as const;
+
+/** Opens the report; everything that the browser complains of or asks the network for is collected. */
+async function open(
+  width: number,
+  colorScheme: 'light' | 'dark' = 'light',
+): Promise<{ page: Page; problems: string[]; requests: string[] }> {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
+  const page = await context.newPage();
+  const problems: string[] = [];
+  const requests: string[] = [];
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && problems.push(message.text()));
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('request', (request) => !request.url().startsWith('data:') && requests.push(request.url()));
+  await page.goto(url);
+  return { page, problems, requests };
+}
+
+const CASES = WIDTHS.flatMap((width) => SCHEMES.map((scheme) => [width, scheme] as const));
+
+test.each(CASES)('at %i px, %s: no error, no network, no sideways scroll, every picture decoded', async (width, scheme) => {
+  const { page, problems, requests } = await open(width, scheme);
+  const pictures = await page.evaluate<Array<{ width: number; alt: string }>>(DECODED_PICTURES);
+  // Per finished item: the true picture, round 0 and two rounds of three arms; one failed at round 1 and one is still to come.
+  expect(pictures).toHaveLength(23 * 8 - 2 + 1);
+  expect(pictures.filter((p) => p.width !== 64 || p.alt === '')).toEqual([]);
+  for (const state of ['shut', 'open']) {
+    if (state === 'open') await page.evaluate(setDetails(true));
+    const overflow = await page.evaluate<number>(SIDEWAYS_OVERFLOW);
+    expect({ state, overflow }).toEqual({ state, overflow: 0 });
+  }
+  expect(problems).toEqual([]);
+  expect(requests).toEqual([url]);
+  if (SCREENSHOTS) await takeScreenshots(page, `${SCREENSHOTS}/${width}-${scheme}`);
+  await page.context().close();
+});
+
+test('the headline is what the results say, and is seen without scrolling', async () => {
+  const { page } = await open(390);
+  const h1 = page.locator('h1');
+  expect(await h1.textContent()).toBe(headline(report.results).sentence);
+  expect(await h1.textContent()).toMatch(/written, an oracle .* pays: image_similarity \+0\.\d{3} \[/);
+  const box = (await h1.boundingBox())!;
+  expect(box.y + box.height).toBeLessThan(900);
+  await page.context().close();
+});
+
+test('hostile captions and failures are text', async () => {
+  const { page, problems } = await open(1440);
+  expect(await page.locator('.item h3').nth(1).textContent()).toBe(HOSTILE);
+  expect(await page.locator('script').count()).toBe(1);
+  expect(await page.locator('img:not([src^="data:image/"])').count()).toBe(0);
+  expect(await page.title()).toBe('creatures: does the feedback pay? (creatures-demo)');
+  expect(await page.locator('body').textContent()).toContain('the picture is all <black>');
+  expect(problems).toEqual([]);
+  await page.context().close();
+});
+
+test('even markup that got through could not run: the page allows its own script alone', async () => {
+  const { page } = await open(1440);
+  await page.evaluate(ADD_SCRIPT);
+  expect(await page.title()).not.toBe('owned');
+  await page.context().close();
+});
+
+test('items sort by an arm’s gain and filter by state', async () => {
+  const { page } = await open(1440);
+  const ids = () => page.locator('.item:visible .id').allTextContents();
+  expect(await ids()).toEqual(report.results.items.map((i) => i.id));
+  await page.selectOption('#order', JSON.stringify([-1, 'written']));
+  const gain = (id: string) =>
+    report.results.items.find((i) => i.id === id)!.arms.find((a) => a.name === 'written')?.gain['image_similarity'];
+  const gains = (await ids()).map(gain);
+  const known = gains.filter((g) => g !== undefined);
+  expect(known).toEqual([...known].sort((a, b) => b - a));
+  expect(gains.slice(known.length).every((g) => g === undefined)).toBe(true);
+  await page.selectOption('#state', 'failed');
+  expect(await ids()).toEqual(report.results.items.filter((i) => i.state === 'failed').map((i) => i.id));
+  await page.context().close();
+});
+
+test('every text has enough contrast with what it stands on, light and dark', async () => {
+  for (const scheme of SCHEMES) {
+    const { page } = await open(1440, scheme);
+    expect(await page.evaluate<string[]>(LOW_CONTRAST)).toEqual([]);
+    await page.context().close();
+  }
+});
+
+test('links within the page lead somewhere, tables have headers with a scope', async () => {
+  const { page } = await open(1440);
+  const dangling = await page.evaluate<string[]>(DANGLING_LINKS);
+  expect(dangling).toEqual([]);
+  expect(await page.locator('th:not([scope])').count()).toBe(0);
+  await page.context().close();
+});
+
+async function takeScreenshots(page: Page, path: string): Promise<void> {
+  await page.evaluate(setDetails(false));
+  await page.screenshot({ path: `${path}-top.png` });
+  await page.evaluate(scrollTo('arms'));
+  await page.screenshot({ path: `${path}-arms.png` });
+  await page.evaluate(scrollTo('items'));
+  await page.waitForTimeout(300);
+  await page.screenshot({ path: `${path}-items.png` });
+  await page.evaluate(scrollTo('uncurable'));
+  await page.waitForTimeout(300);
+  await page.screenshot({ path: `${path}-end.png` });
+}

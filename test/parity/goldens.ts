@@ -14,6 +14,11 @@ export function packPath(path: string): string {
   return fileURLToPath(new URL(`models/packs/creatures/${path}`, ROOT));
 }
 
+/** Absolute path of a file of the demo dataset. */
+export function datasetPath(path: string): string {
+  return fileURLToPath(new URL(`examples/datasets/creatures/${path}`, ROOT));
+}
+
 const bits = new DataView(new ArrayBuffer(4));
 
 /** Place of a float32 in the order of all float32 values: neighbours differ by one. */

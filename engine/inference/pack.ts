@@ -1,0 +1,75 @@
+import { access, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { InvalidInput } from '../../core/errors.js';
+import type { Digest } from '../../core/types.js';
+import { fileSha256 } from './model-folder.js';
+import { readModelJson } from './model-json.js';
+
+const digest = z.custom<Digest>((value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value), 'sha256:<64 hex digits>');
+
+const entrySchema = z.looseObject({
+  /** Folder, relative to the pack's. */
+  path: z.string(),
+  kind: z.string(),
+  /** Paths are relative to the model's folder. */
+  files: z.array(z.looseObject({ path: z.string(), bytes: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+  trainedOn: z
+    .looseObject({
+      /** Artifact digests of dataset pictures that the model saw in training. */
+      digests: z.array(digest).default([]),
+      /** Training data that was drawn on the fly and is no dataset item. */
+      drawn: z.string().optional(),
+    })
+    .default({ digests: [] }),
+});
+const packSchema = z.looseObject({
+  name: z.string(),
+  version: z.string(),
+  licence: z.string(),
+  models: z.record(z.string(), entrySchema),
+});
+
+export type PackEntry = z.infer<typeof entrySchema>;
+type Pack = z.infer<typeof packSchema>;
+
+/** Throws InvalidInput when `<folder>/pack.json` is missing or its fields are not a pack's. */
+async function loadPack(folder: string): Promise<Pack> {
+  const file = join(folder, 'pack.json');
+  const result = packSchema.safeParse(await readModelJson(file));
+  if (!result.success) throw new InvalidInput(`${file}: ${z.prettifyError(result.error)}`);
+  return result.data;
+}
+
+/**
+ * What the pack that a model belongs to says of it; `null` for a model in no pack (no `pack.json` in the parent folder, or
+ * one that does not list it). Throws InvalidInput when `pack.json` cannot be used.
+ */
+export async function readPack(modelFolder: string): Promise<PackEntry | null> {
+  const model = resolve(modelFolder);
+  const folder = dirname(model);
+  const present = await access(join(folder, 'pack.json')).then(
+    () => true,
+    () => false,
+  );
+  if (!present) return null;
+  const pack = await loadPack(folder);
+  return Object.values(pack.models).find((entry) => resolve(folder, entry.path) === model) ?? null;
+}
+
+/**
+ * Compares a model's files with what its pack says; a model in no pack passes.
+ * Throws InvalidInput that names each file that is missing or corrupt.
+ */
+export async function verifyPack(modelFolder: string): Promise<void> {
+  const entry = await readPack(modelFolder);
+  const problems: string[] = [];
+  for (const file of entry?.files ?? []) {
+    const full = join(modelFolder, file.path);
+    const found = await stat(full).catch(() => null);
+    if (!found) problems.push(`${file.path} is missing`);
+    else if (found.size !== file.bytes) problems.push(`${file.path} has ${found.size} bytes instead of ${file.bytes}`);
+    else if ((await fileSha256(full)) !== file.sha256) problems.push(`${file.path} is corrupt (its SHA-256 differs)`);
+  }
+  if (problems.length > 0) throw new InvalidInput(`${modelFolder} is not as its pack.json says: ${problems.join('; ')}`);
+}

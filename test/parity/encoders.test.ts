@@ -1,0 +1,55 @@
+/** @jest-environment ./test/parity/onnx-environment.js */
+import { readFile } from 'node:fs/promises';
+import { Encoder } from '../../engine/inference/encoders.js';
+import { checkModelFolder, modelDigest } from '../../engine/inference/model-folder.js';
+import { readPack, verifyPack } from '../../engine/inference/pack.js';
+import { Sessions } from '../../engine/inference/sessions.js';
+import { datasetPath, golden, maxDifference, packPath } from './goldens.js';
+
+interface Item {
+  id: string;
+  picture: string;
+  caption: string;
+  selectorText: number[];
+  selectorImage: number[];
+  similarityImage: number[];
+}
+const { items } = golden<{ items: Item[] }>('encoders');
+
+describe('the encoders against the goldens, within 1e-5', () => {
+  const sessions = new Sessions({ provider: 'cpu', device: 0 });
+
+  test.each(items)('item $id', async (item) => {
+    const [selector, similarity] = await Promise.all([
+      Encoder.load(packPath('selector'), sessions),
+      Encoder.load(packPath('similarity'), sessions),
+    ]);
+    const image = await readFile(datasetPath(item.picture));
+    expect(maxDifference(await selector.embedText(item.caption), item.selectorText)).toBeLessThan(1e-5);
+    expect(maxDifference(await selector.embedImage(image), item.selectorImage)).toBeLessThan(1e-5);
+    expect(maxDifference(await similarity.embedImage(image), item.similarityImage)).toBeLessThan(1e-5);
+  });
+
+  test('what is no picture is refused', async () => {
+    const encoder = await Encoder.load(packPath('similarity'), sessions);
+    await expect(encoder.embedImage(Buffer.from('no picture'))).rejects.toMatchObject({ code: 'InvalidInput' });
+  });
+
+  test('a folder without a text model says so', async () => {
+    const encoder = await Encoder.load(packPath('similarity'), sessions);
+    await expect(encoder.embedText('a creature')).rejects.toThrow(/text_model.onnx is missing/);
+  });
+});
+
+describe('the bundled pack', () => {
+  test.each([
+    ['diffusion', 'text-to-image'],
+    ['selector', 'image-text'],
+    ['similarity', 'image'],
+  ] as const)('%s is complete, intact and listed', async (name, kind) => {
+    await checkModelFolder(packPath(name), kind);
+    await verifyPack(packPath(name));
+    expect(await readPack(packPath(name))).toMatchObject({ path: name, kind });
+    expect(await modelDigest(packPath(name))).toMatch(/^sha256:/);
+  });
+});

@@ -1,0 +1,81 @@
+/**
+ * The inference host's child process: runs models for its parent and nothing else. Started by {@link InferenceHost} with
+ * its configuration as one JSON argument; speaks `host-protocol.ts` over the IPC channel.
+ */
+import { failureCode } from '../../core/errors.js';
+import { Encoder } from './encoders.js';
+import type { FromHost, HostConfig, Task, Tasks, TaskName, ToHost } from './host-protocol.js';
+import { TextToImage, type GenerationHooks } from './pipelines/text-to-image.js';
+import { Sessions } from './sessions.js';
+
+const sessions = new Sessions(JSON.parse(process.argv[2] ?? '{}') as HostConfig);
+const loadTextToImage = memoized((folder) => TextToImage.load(folder, sessions));
+const loadEncoder = memoized((folder) => Encoder.load(folder, sessions));
+
+/** By request id, while it waits or runs. */
+const cancellations = new Map<number, AbortController>();
+let queue: Promise<void> = Promise.resolve();
+
+async function perform(task: Task, hooks: GenerationHooks): Promise<Tasks[TaskName]['result']> {
+  switch (task.name) {
+    case 'generate':
+      return (await loadTextToImage(task.request.model)).generate(task.request, hooks);
+    case 'embedImage':
+      return (await loadEncoder(task.request.model)).embedImage(task.request.image);
+    case 'embedText':
+      return (await loadEncoder(task.request.model)).embedText(task.request.text);
+  }
+}
+
+async function run(id: number, task: Task, signal: AbortSignal): Promise<void> {
+  try {
+    signal.throwIfAborted();
+    const result = await perform(task, { signal, onStep: (done, total) => send({ type: 'progress', id, done, total }) });
+    send({ type: 'result', id, result });
+  } catch (error) {
+    if (signal.aborted) send({ type: 'cancelled', id });
+    else send({ type: 'failed', id, code: failureCode(error), message: error instanceof Error ? error.message : String(error) });
+  } finally {
+    cancellations.delete(id);
+  }
+}
+
+function send(message: FromHost): void {
+  if (process.connected) process.send!(message);
+}
+
+/** One in-flight promise per key; a failure is forgotten. */
+function memoized<T>(make: (key: string) => Promise<T>): (key: string) => Promise<T> {
+  const made = new Map<string, Promise<T>>();
+  return (key) => {
+    let promise = made.get(key);
+    if (!promise) {
+      promise = make(key);
+      made.set(key, promise);
+      promise.catch(() => made.delete(key));
+    }
+    return promise;
+  };
+}
+
+process.on('message', (message: ToHost) => {
+  switch (message.type) {
+    case 'run': {
+      const controller = new AbortController();
+      cancellations.set(message.id, controller);
+      queue = queue.then(() => run(message.id, message.task, controller.signal));
+      break;
+    }
+    case 'cancel':
+      cancellations.get(message.id)?.abort();
+      break;
+    case 'ping':
+      send({ type: 'pong' });
+      break;
+  }
+});
+
+// The parent is gone: nobody is left to answer.
+process.on('disconnect', () => process.exit(0));
+// Ctrl-C and a service manager's stop reach the whole process group; the parent decides when this process ends.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});

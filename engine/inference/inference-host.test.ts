@@ -1,0 +1,198 @@
+import { jest } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { GenerateRequest } from './host-protocol.js';
+import { InferenceHost } from './inference-host.js';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const MODEL = join(ROOT, 'models/packs/creatures/diffusion');
+const HOST = join(ROOT, 'dist/engine/inference/inference-host.js');
+
+const request = (extra: Partial<GenerateRequest> = {}): GenerateRequest => ({
+  model: MODEL,
+  prompt: 'a round green creature',
+  negativePrompt: '',
+  scheduler: null,
+  numInferenceSteps: 4,
+  guidanceScale: 5,
+  seed: 1,
+  height: null,
+  width: null,
+  ...extra,
+});
+const LONG = request({ numInferenceSteps: 900 });
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+async function gone(pid: number, withinMs = 3_000): Promise<boolean> {
+  for (const end = Date.now() + withinMs; Date.now() < end; await sleep(20)) if (!isAlive(pid)) return true;
+  return false;
+}
+/** A promise that the first progress event fulfils. */
+function firstStep(): { onProgress: () => void; started: Promise<void> } {
+  let onProgress = (): void => {};
+  const started = new Promise<void>((resolve) => (onProgress = resolve));
+  return { onProgress, started };
+}
+
+jest.setTimeout(60_000);
+
+describe('InferenceHost', () => {
+  let host: InferenceHost;
+  beforeAll(() => (host = new InferenceHost({ provider: 'cpu', device: 0, threads: 1 })));
+  afterAll(() => host.close());
+
+  test('generates a PNG, reports each step, counts tokens; the same request gives the same bytes', async () => {
+    const steps: [number, number][] = [];
+    const first = await host.generate(request(), { onProgress: (...step) => steps.push(step) });
+    expect(host.device).toBe('cpu:0');
+    expect(steps).toEqual([1, 2, 3, 4].map((i) => [i, 4]));
+    expect(first).toMatchObject({ width: 64, height: 64, tokens: { used: 6, cut: 0 } });
+    expect(first.seconds).toBeGreaterThan(0);
+    expect([...first.png.subarray(1, 4)]).toEqual([...Buffer.from('PNG')]);
+    const again = await host.generate(request());
+    expect(Buffer.from(again.png).equals(first.png)).toBe(true);
+    const other = await host.generate(request({ seed: 2 }));
+    expect(Buffer.from(other.png).equals(first.png)).toBe(false);
+  });
+
+  test('an own size, no guidance, the other scheduler', async () => {
+    const reply = await host.generate(request({ height: 96, width: 64, guidanceScale: 1, scheduler: 'dpmsolver++' }));
+    expect(reply).toMatchObject({ height: 96, width: 64 });
+  });
+
+  test.each([
+    [{ model: '/no/such/model' }, 'InvalidInput', /model_index.json cannot be read/],
+    [{ height: 65 }, 'InvalidInput', /multiples of 4, got 65/],
+    [{ numInferenceSteps: 0 }, 'InvalidInput', /num_inference_steps/],
+  ] as const)('an error crosses with its code and message: %j', async (extra, code, message) => {
+    const failure = host.generate(request(extra));
+    await expect(failure).rejects.toMatchObject({ code });
+    await expect(failure).rejects.toThrow(message);
+  });
+
+  test('a corrupt model file is named, and no crash', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'corrupt-'));
+    try {
+      await cp(MODEL, folder, { recursive: true });
+      await writeFile(join(folder, 'unet/model.onnx'), 'this is no model');
+      const failure = host.generate(request({ model: folder }));
+      await expect(failure).rejects.toMatchObject({ code: 'InvalidInput' });
+      await expect(failure).rejects.toThrow(/unet\/model.onnx cannot be loaded, it is corrupt/);
+      await expect(host.generate(request())).resolves.toBeDefined();
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('killed in mid-generation: that request crashes, the waiting one and the next run in a new child', async () => {
+    const { onProgress, started } = firstStep();
+    const running = host.generate(LONG, { onProgress });
+    const waiting = host.generate(request());
+    running.catch(() => {});
+    await started;
+    const { pid } = host;
+    process.kill(pid!, 'SIGKILL');
+    await expect(running).rejects.toMatchObject({ code: 'HostCrashed', message: expect.stringContaining('SIGKILL') });
+    await expect(waiting).resolves.toMatchObject({ width: 64 });
+    await expect(host.generate(request())).resolves.toMatchObject({ width: 64 });
+    expect(host.pid).not.toBe(pid);
+  });
+
+  test('a signal cancels between steps and the child goes on', async () => {
+    const { onProgress, started } = firstStep();
+    const controller = new AbortController();
+    const running = host.generate(LONG, { signal: controller.signal, onProgress });
+    running.catch(() => {});
+    await started;
+    const { pid } = host;
+    controller.abort();
+    await expect(running).rejects.toMatchObject({ name: 'AbortError' });
+    await host.generate(request());
+    expect(host.pid).toBe(pid);
+  });
+
+  test('a waiting request is cancelled at once, and one whose signal is aborted is not taken', async () => {
+    const stop = new AbortController();
+    const running = host.generate(LONG, { signal: stop.signal });
+    running.catch(() => {});
+    const controller = new AbortController();
+    const waiting = host.generate(request(), { signal: controller.signal });
+    controller.abort(new Error('not wanted'));
+    await expect(waiting).rejects.toThrow('not wanted');
+    await expect(host.generate(request(), { signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' });
+    stop.abort();
+    await expect(running).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  test('a child without a sign of life is killed', async () => {
+    const impatient = new InferenceHost({ provider: 'cpu', device: 0, threads: 1, hangTimeoutMs: 6_000 });
+    try {
+      const { onProgress, started } = firstStep();
+      const running = impatient.generate(LONG, { onProgress });
+      running.catch(() => {});
+      await started;
+      process.kill(impatient.pid!, 'SIGSTOP'); // as a native call that never comes back
+      await expect(running).rejects.toMatchObject({ code: 'HostCrashed', message: expect.stringContaining('no sign of life for 6 s') });
+    } finally {
+      await impatient.close();
+    }
+  });
+
+  test('Ctrl-C in the terminal is left to the parent', async () => {
+    await host.generate(request());
+    const pid = host.pid!;
+    process.kill(pid, 'SIGINT');
+    await expect(host.generate(request())).resolves.toBeDefined();
+    expect(host.pid).toBe(pid);
+  });
+
+  test('close ends the child within two seconds, even one that hangs, and fails what runs', async () => {
+    const hanging = new InferenceHost({ provider: 'cpu', device: 0, threads: 1 });
+    const { onProgress, started } = firstStep();
+    const running = hanging.generate(LONG, { onProgress });
+    running.catch(() => {});
+    await started;
+    const pid = hanging.pid!;
+    process.kill(pid, 'SIGSTOP');
+    const before = Date.now();
+    await hanging.close();
+    expect(Date.now() - before).toBeLessThan(2_000);
+    expect(isAlive(pid)).toBe(false);
+    await expect(running).rejects.toMatchObject({ code: 'HostCrashed' });
+    await expect(hanging.generate(request())).rejects.toThrow(/was closed/);
+  });
+
+  test('the child ends when its parent is killed', async () => {
+    const script = `
+      const { InferenceHost } = await import(${JSON.stringify(HOST)});
+      const host = new InferenceHost({ provider: 'cpu', device: 0, threads: 1 });
+      host.generate(${JSON.stringify(LONG)}, { onProgress: (done) => { if (done === 1) console.log(host.pid); } });`;
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const pid = await new Promise<number>((resolve) => parent.stdout.once('data', (data: Buffer) => resolve(Number(data.toString()))));
+    expect(isAlive(pid)).toBe(true);
+    parent.kill('SIGKILL');
+    expect(await gone(pid)).toBe(true);
+  });
+
+  test('an idle child does not keep its parent from ending', async () => {
+    const script = `
+      const { InferenceHost } = await import(${JSON.stringify(HOST)});
+      const host = new InferenceHost({ provider: 'cpu', device: 0, threads: 1 });
+      await host.generate(${JSON.stringify(request())});`;
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
+    const code = await Promise.race([new Promise((resolve) => parent.once('exit', resolve)), sleep(20_000, 'still there')]);
+    if (code !== 0) parent.kill('SIGKILL');
+    expect(code).toBe(0);
+  });
+});

@@ -122,7 +122,7 @@ async function runArm(
   return {
     name: arm.name,
     oracle: arm.oracle,
-    state: failure ? 'failed' : armState(plan, rounds, best),
+    state: failure ? 'failed' : armState(plan, rounds),
     rounds,
     best: { round: best },
     stopped: { round: best, reason },
@@ -193,9 +193,9 @@ async function embedReferences(
   return Object.assign({}, ...results.map((r) => r.embeddings)) as Record<string, ArtifactRef>;
 }
 
-/** State of an arm by the primary score at the round that the selector picked. */
-function armState(plan: ItemPlan, rounds: RoundOutcome[], best: number): ArmState {
-  const gain = primaryGain(plan, rounds, best);
+/** State of an arm by its last round's primary score against round 0's: the estimand `fixed`, no selection in between. */
+function armState(plan: ItemPlan, rounds: RoundOutcome[]): ArmState {
+  const gain = primaryGain(plan, rounds, rounds.length - 1);
   if (gain > plan.stop.minGain) return 'improved';
   return gain < -plan.stop.minGain ? 'worse' : 'unchanged';
 }

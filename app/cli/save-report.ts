@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pc from 'picocolors';
+import { openStore, type Store } from '../../engine/storage/index.js';
+import { isOver } from '../client/status.js';
+import { headline, renderReport, type ReportFormat, type ReportInput, type ResultsDocument } from '../report/index.js';
+import { formatDelta, formatInterval } from '../report/format.js';
+import { table } from './output.js';
+
+export interface SavedReport {
+  /** Where the page is: a path for a folder, a key under the store's URI elsewhere. */
+  html: string;
+  results: ResultsDocument;
+}
+
+/** Everything a report is made of, read from the store. */
+export async function reportInput(store: Store, runId: string): Promise<ReportInput> {
+  const files = store.run(runId);
+  const items = (await files.readIndexSummary())?.items ?? 0;
+  const state = await files.readState();
+  return {
+    manifest: (await files.readManifest())!,
+    items: items > 0 ? await files.readIndexRange(0, items) : [],
+    records: await files.listItems(),
+    skipped: await files.readSkipped(),
+    ledger: await store.readLedger(runId, { closed: state !== undefined && isOver(state.state) }),
+    readText: async (value) => value.text ?? Buffer.from(await store.getArtifact(value.ref!)).toString('utf8'),
+    readBlob: (digest) => store.getArtifact(digest),
+  };
+}
+
+/** Writes the run's report into its folder in the store. */
+export async function saveReport(storeUri: string, runId: string, formats?: readonly ReportFormat[]): Promise<SavedReport> {
+  const store = await openStore(storeUri);
+  const files = store.run(runId);
+  const { results, files: rendered } = await renderReport(await reportInput(store, runId), formats);
+  for (const { name, content } of rendered) await files.writeReport(name, content);
+  return { html: placeOf(storeUri, files.reportKey('index.html')), results };
+}
+
+export function placeOf(storeUri: string, key: string): string {
+  return storeUri.startsWith('file:') ? join(fileURLToPath(storeUri), key) : `${storeUri}/${key}`;
+}
+
+/** The report's first lines on a terminal: what pays, and the arms by the primary score. */
+export function reportSummary(results: ResultsDocument): string {
+  const { primary } = results;
+  const { sentence, notes } = headline(results);
+  const rows = results.arms.map((arm) => {
+    const fixed = arm.scores[primary]?.fixed;
+    const versus = (other: { mean: number | null; ci95: [number, number] | null } | null | undefined) =>
+      other ? `${formatDelta(other.mean, primary)} ${formatInterval(other.ci95, primary)}` : '–';
+    const gain = fixed ? `${formatDelta(fixed.gainMean, primary)} ${formatInterval(fixed.ci95, primary)}` : '–';
+    return [
+      arm.oracle ? `${arm.name} (oracle)` : arm.name,
+      arm.n,
+      arm.generatorCalls,
+      gain,
+      versus(fixed?.vsControl),
+      versus(fixed?.vsPlacebo),
+    ];
+  });
+  const head = ['arm', 'n', 'images', `${primary}: gain over round 0`, 'over control', 'over placebo'];
+  return [pc.bold(sentence), ...notes.map((line) => pc.dim(line)), '', table(head, rows)].join('\n');
+}

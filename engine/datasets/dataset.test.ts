@@ -226,7 +226,7 @@ describe('refused as a whole', () => {
 describe('skipped rows', () => {
   it('each with its place and reason, and the rest goes on', async () => {
     const lines = [
-      JSON.stringify({ file_name: 'a.png', id: '3', text: 'fine' }),
+      JSON.stringify({ file_name: 'a.png', id: 'a', text: 'fine' }),
       '{"file_name": "b.png", "text": "cut o',
       JSON.stringify({ file_name: 'c.png', id: 'c', text: '  ' }),
       JSON.stringify({ file_name: 'd.png', id: 'd' }),
@@ -236,13 +236,13 @@ describe('skipped rows', () => {
       JSON.stringify({ file_name: 'h.png', id: 'h', text: 'bad feedback', feedback: [{ x: 1 }] }),
       '{"file_name": "i.png", "id": "i", "text": "half \\ud83d a character"}',
       '[1, 2]',
-      JSON.stringify({ file_name: 'z.png', id: 'z', text: 'fine too' }),
+      JSON.stringify({ file_name: 'z.png', id: '2', text: 'fine too: line 2 takes no id of another row' }),
     ];
     await write({ 'metadata.jsonl': `${lines.join('\n')}\n`, 'a.png': '' });
     const dataset = await read();
     expect(rows(dataset).map((row) => [row.position, row.id])).toEqual([
-      [0, '3'],
-      [10, 'z'],
+      [0, 'a'],
+      [10, '2'],
     ]);
     expect(reasons(dataset).map((reason) => reason.replace(/JSON: .*/, 'JSON'))).toEqual([
       'metadata.jsonl:2: the line is not JSON',

@@ -88,6 +88,17 @@ export function objectStoreBattery(name: string, open: () => Promise<OpenedStore
       }
     });
 
+    it('never loses an unconditional put to an ifMatch that runs beside it', async () => {
+      for (let turn = 0; turn < 100; turn++) {
+        await a.put('k', text('old'));
+        const matching = a.put('k', text('new'), { ifMatch: text('old') });
+        // Staggered, so that over the turns the put lands in every gap of the other one.
+        for (let tick = 0; tick < turn % 25; tick++) await new Promise(setImmediate);
+        await Promise.all([b.put('k', text('put')), matching]);
+        expect(await read(a, 'k')).toBe('put');
+      }
+    });
+
     it('shows a reader a whole object at any time while writers replace it', async () => {
       const contents = Array.from({ length: 8 }, (_, i) => String(i).repeat(200_000));
       await a.put('big', text(contents[0]!));

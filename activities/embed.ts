@@ -26,13 +26,13 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
         draw: 0,
       };
     },
-    async execute({ manifest, store }, { subject, encoder }, { inputs, params }, { signal }) {
+    async execute({ manifest, store }, { subject, encoder }, { inputs, params }, { signal, started }) {
       const model = services.modelFolder(manifest, encoderModel(manifest, encoder));
       const host = hostOf(services, manifest);
       const vector =
         subject.role === 'caption'
-          ? await host.embedText({ model, text: params['text'] as string }, { signal })
-          : await host.embedImage({ model, image: await store.getArtifact(subject.image) }, { signal });
+          ? await host.embedText({ model, text: params['text'] as string }, { signal, onStart: started })
+          : await host.embedImage({ model, image: await store.getArtifact(subject.image) }, { signal, onStart: started });
       const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
       return {
         outputs: { embedding: await store.putArtifact(bytes, 'application/vnd.refineloop.float32', inputs) },

@@ -27,10 +27,10 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
         draw: at.draw,
       };
     },
-    async execute({ manifest, store }, _input, { inputs, params }, { signal, progress }) {
+    async execute({ manifest, store }, _input, { inputs, params }, { signal, progress, started }) {
       const request = params as unknown as Omit<GenerateRequest, 'model'>;
       const model = services.modelFolder(manifest, manifest.recipe.generator.model);
-      const made = await hostOf(services, manifest).generate({ model, ...request }, { signal, onProgress: progress });
+      const made = await hostOf(services, manifest).generate({ model, ...request }, { signal, onProgress: progress, onStart: started });
       const image = await store.putArtifact(made.png, 'image/png', inputs);
       return { outputs: { image }, values: { seed: request.seed, tokens: made.tokens, width: made.width, height: made.height } };
     },

@@ -68,7 +68,7 @@ async function beating<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function tools(): StepTools {
+function tools(): Omit<StepTools, 'started'> {
   return { signal: Context.current().cancellationSignal, progress: (done, total) => heartbeat({ done, total }) };
 }
 

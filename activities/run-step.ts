@@ -14,6 +14,8 @@ export interface StepOutput {
 /** What carrying a step out may use beside its input. */
 export interface StepTools {
   signal: AbortSignal;
+  /** The device has taken the step up: what it takes is counted from here, not the wait before. */
+  started(): void;
   /** Tells Temporal that the step lives; `done` of `total` parts are through. */
   progress(done: number, total: number): void;
 }
@@ -63,7 +65,7 @@ export async function runStep<Input, Result>(
   run: RunContext,
   input: Input,
   place: StepPlace,
-  tools: StepTools,
+  { signal, progress }: Omit<StepTools, 'started'>,
 ): Promise<Result & StepMeta> {
   const prepared = await definition.prepare(run, input);
   const { key, keyInput } = keyed(definition, prepared);
@@ -73,16 +75,19 @@ export async function runStep<Input, Result>(
     return { ...definition.read(found), key, ...CACHED };
   }
   const attempt = await run.ledger.start({ ...entry(definition, place, key), attempt: place.attempt, device: place.device });
-  const startedAt = performance.now();
+  let startedAt = performance.now();
+  const started = () => {
+    startedAt = performance.now();
+  };
   try {
-    const output = await definition.execute(run, input, prepared, tools);
+    const output = await definition.execute(run, input, prepared, { signal, progress, started });
     const seconds = secondsSince(startedAt);
     const unpinned = keyInput.model !== null && typeof keyInput.model !== 'string';
     const record = await run.store.recordStep({ ...keyInput, key, ...output, unpinned, seconds });
     await run.ledger.end({ id: attempt, status: 'completed', seconds, bytes: bytesOf(record), tokens: tokensOf(record) });
     return { ...definition.read(record), key, cached: false, attempts: place.attempt, seconds };
   } catch (error) {
-    const status = tools.signal.aborted ? 'cancelled' : 'failed';
+    const status = signal.aborted ? 'cancelled' : 'failed';
     const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     await run.ledger.end({ id: attempt, status, seconds: secondsSince(startedAt), error: message }).catch(() => undefined);
     throw error;

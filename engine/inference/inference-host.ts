@@ -3,6 +3,8 @@ import { HostChild } from './host-child.js';
 import type { EmbedImageRequest, EmbedTextRequest, GenerateReply, GenerateRequest, Task, TaskName, Tasks } from './host-protocol.js';
 
 export interface RequestOptions {
+  /** Called when the request's turn has come: until then it waited for the device. */
+  onStart?: () => void;
   /** Cancels between denoising steps; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
   /** After each denoising step; `done` counts from 1. */
@@ -118,6 +120,7 @@ export class InferenceHost {
     try {
       const child = await this.liveChild();
       job.options.signal?.throwIfAborted();
+      job.options.onStart?.();
       const result = await child.run(job.task, job.options);
       this.crashesInARow = 0;
       job.resolve(result);

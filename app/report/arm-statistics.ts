@@ -59,7 +59,7 @@ function estimandResult(recipe: Recipe, records: readonly ItemRecord[], arm: str
       const value = scores && other(scores, item);
       return scores && typeof value === 'number' ? [scores.score - value] : [];
     });
-    return { mean: mean(differences), ...paired(differences, `${arm}/${metric}/${estimand}/${against}`) };
+    return { mean: mean(differences), ...paired(differences, `${arm}/${metric}/${against}`) };
   };
   const { mean: gainMean, ...gain } = compare('round 0', (s) => s.round0);
   const control = controlName(recipe);
@@ -83,17 +83,31 @@ function scoresOf(recipe: Recipe, records: readonly ItemRecord[], arm: string, m
   });
 }
 
-/** @param name names the data, and so the draws: the same data give the same numbers in any run */
+/**
+ * @param name names the data, and so the draws: the same data give the same numbers in any run, and where two estimands agree, as `best`
+ * and `stopped` do without a stop policy, they agree in their intervals too
+ */
 function paired(differences: number[], name: string): PairedResult {
-  const p = signFlipTest(differences, name);
-  return {
-    n: differences.length,
-    ci95: bcaBootstrap(differences, name)?.interval ?? null,
-    ...winTieLoss(differences),
-    p,
-    pAdjusted: p,
-  };
+  const key = JSON.stringify([name, differences]);
+  let result = computed.get(key);
+  if (!result) {
+    const p = signFlipTest(differences, name);
+    result = {
+      n: differences.length,
+      ci95: bcaBootstrap(differences, name)?.interval ?? null,
+      ...winTieLoss(differences),
+      p,
+      pAdjusted: p,
+    };
+    if (computed.size >= REMEMBERED) computed.clear();
+    computed.set(key, result);
+  }
+  return { ...result };
 }
+
+/** Results by name and data: estimands share them, and a page that is written again while a run goes on. */
+const computed = new Map<string, PairedResult>();
+const REMEMBERED = 500;
 
 /** Holm over all arms and secondary metrics, apart for each estimand and comparison: those are the tables that are read as one. */
 function adjustSecondary(arms: ArmResult[], primary: string): void {

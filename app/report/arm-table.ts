@@ -29,15 +29,12 @@ export function armTable(doc: ResultsDocument, metric: string, timings: Timings 
       </caption>
       <thead>
         <tr>
-          <td></td>
-          <td colspan="${timings ? 4 : 3}"></td>
+          <td colspan="3"></td>
           ${ESTIMANDS.map((e) => markup`<th scope="colgroup" colspan="3" class="group">${ESTIMAND_TITLES[e]}</th>`)}
         </tr>
         <tr>
           <th scope="col">arm</th>
-          <th scope="col">n</th>
-          <th scope="col">generator<br />calls</th>
-          ${timings && markup`<th scope="col">compute</th>`}
+          <th scope="col">n<span class="minor">generator calls</span>${timings && markup`<span class="minor">compute</span>`}</th>
           <th scope="col">mean</th>
           ${ESTIMANDS.map(
             () =>
@@ -59,9 +56,11 @@ function row(arm: ArmResult, doc: ResultsDocument, metric: string, timings: Timi
   const cost = timings?.arms[arm.name];
   return markup`<tr>
     <th scope="row">${arm.name} ${role(arm, doc)}</th>
-    <td>${scores.fixed.n}</td>
-    <td>${arm.generatorCalls}</td>
-    ${timings && markup`<td>${cost ? formatSeconds(cost.seconds) : NONE}${cost && cost.usd !== null && markup`<span class="minor">$${cost.usd.toFixed(2)}</span>`}</td>`}
+    <td>
+      ${scores.fixed.n}<span class="minor">${arm.generatorCalls} calls</span>
+      ${timings && markup`<span class="minor">${cost ? formatSeconds(cost.seconds) : NONE}</span>`}
+      ${cost && cost.usd !== null && markup`<span class="minor">$${cost.usd.toFixed(2)}</span>`}
+    </td>
     <td>${formatScore(scores.mean, metric)}<span class="minor">from ${formatScore(scores.round0Mean, metric)}</span></td>
     ${ESTIMANDS.map((e) => estimandCells(scores[e], metric))}
   </tr>`;

@@ -1,3 +1,4 @@
+import { exclusion } from './results.js';
 import type { ResultsDocument } from './results-document.js';
 
 /**
@@ -9,9 +10,8 @@ export function resultsCsv(doc: ResultsDocument): string {
     'item', 'caption', 'item_state', 'trained_on', 'true_image', 'excluded', 'arm', 'oracle', 'arm_state', 'round', 'is_best', 'is_stopped',
     'feedback', 'prompt', 'image', 'seed', 'tokens_used', 'tokens_cut', ...doc.metrics,
   ]; // prettier-ignore
-  const excluded = new Map(doc.excluded.map((e) => [e.id, e.reason]));
   const rows = doc.items.flatMap((item) => {
-    const own = [item.id, item.caption, item.state, item.trainedOn.join(' '), item.trueImage, excluded.get(item.id)];
+    const own = [item.id, item.caption, item.state, item.trainedOn.join(' '), item.trueImage, exclusion(item)];
     const rounds = item.arms.flatMap((arm) =>
       arm.rounds.map((round) => [
         ...own,

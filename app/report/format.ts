@@ -19,8 +19,9 @@ export function formatDelta(value: number | null | undefined, metric: string): s
   return value > 0 ? `+${text}` : minus(text);
 }
 
+/** Does not break across lines. */
 export function formatInterval(interval: [number, number] | null | undefined, metric: string): string {
-  return interval ? `[${formatDelta(interval[0], metric)}, ${formatDelta(interval[1], metric)}]` : '[no interval]';
+  return interval ? `[${formatDelta(interval[0], metric)},\u00a0${formatDelta(interval[1], metric)}]` : '[no\u00a0interval]';
 }
 
 export function formatP(p: number | null): string {

@@ -61,11 +61,11 @@ function sentenceOf(doc: ResultsDocument, arms: ArmResult[], paying: ArmResult[]
   return `No feedback pays here, not even an oracle’s: ${arms.map((a) => `${a.name} ${shortfall(a, doc, claims[a.name]!)}`).join('; ')}.`;
 }
 
-/** "written (oracle...) pays: image_similarity +0.042 [..] over the control and +0.031 [..] over its placebo, n = 24." */
+/** "Feedback from written (oracle...) pays: image_similarity +0.042 [..] over the control and +0.031 [..] over its placebo, n = 24." */
 function amount(arm: ArmResult, doc: ResultsDocument): string {
   const { vsControl, vsPlacebo } = arm.scores[doc.primary]!.fixed;
-  const oracle = arm.oracle ? ', an oracle that saw the true picture and so an upper reference,' : '';
-  const n = vsControl!.n === vsPlacebo!.n ? `n = ${vsControl!.n}` : `n = ${vsControl!.n} and ${vsPlacebo!.n}`;
+  const oracle = arm.oracle ? ' (oracle: saw the true picture, an upper reference)' : '';
+  const n = vsControl!.n === vsPlacebo!.n ? `n\u00a0=\u00a0${vsControl!.n}` : `n\u00a0=\u00a0${vsControl!.n} and ${vsPlacebo!.n}`;
   return `Feedback from ${arm.name}${oracle} pays: ${doc.primary} ${difference(vsControl!, doc)} over the control and ${difference(vsPlacebo!, doc)} over its placebo (95% intervals, ${n}).`;
 }
 
@@ -96,7 +96,7 @@ function notesOf(doc: ResultsDocument, arms: ArmResult[]): string[] {
   const rivals = arms.filter((a) => !a.oracle).length;
   const unmatched = doc.arms.filter((a) => a.unmatched > 0);
   return [
-    ...(pending > 0 ? [`Preliminary: ${pending} of ${doc.items.length} items are not finished.`] : []),
+    ...(pending > 0 ? [`Preliminary: ${pending} of ${doc.items.length} items ${pending === 1 ? 'is' : 'are'} not finished.`] : []),
     ...(n > 0 && n < FEW_ITEMS ? [`Only ${n} items: an interval from so few is narrower than the truth.`] : []),
     ...(rivals > 1 ? [`${rivals} feedback arms were tried; the intervals on ${doc.primary} are not corrected for that.`] : []),
     ...unmatched.map((a) => `${a.name}: on ${a.unmatched} items the control stopped earlier, and is compared with the draws it made.`),

@@ -41,7 +41,7 @@ export function reportHtml(doc: ResultsDocument, pictures: Map<Digest, InlinePic
           </section>
           <section aria-labelledby="arms">
             <h2 id="arms">Arms</h2>
-            <p class="lead">Mean paired differences with 95% intervals; bold colour where the interval excludes 0.</p>
+            <p class="lead">Mean paired differences with 95% intervals; bold colour where the interval excludes 0. ${timings && 'Compute counts every item and attempt, feedback and scoring included.'}</p>
             ${armTable(doc, doc.primary, timings)}
             ${
               secondary.length > 0 &&

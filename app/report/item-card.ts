@@ -4,7 +4,7 @@ import { markup, raw, type Markup } from './escape-html.js';
 import { formatDelta, formatScore } from './format.js';
 import type { InlinePicture } from './pictures.js';
 import type { ItemArmResult, ItemResult, ResultsDocument, RoundResult } from './results-document.js';
-import { failureText } from './results.js';
+import { exclusion, failureText } from './results.js';
 
 export const itemAnchor = (id: string): string => `item-${itemKey(id)}`;
 
@@ -12,7 +12,7 @@ export const itemAnchor = (id: string): string => `item-${itemKey(id)}`;
 export function itemCard(item: ItemResult, doc: ResultsDocument, pictures: Map<Digest, InlinePicture>): Markup {
   const round0 = item.arms[0]?.rounds[0];
   const gains = Object.fromEntries(item.arms.flatMap((a) => (a.gain[doc.primary] === undefined ? [] : [[a.name, a.gain[doc.primary]!]])));
-  const left = doc.excluded.find((e) => e.id === item.id)?.reason;
+  const left = exclusion(item);
   const start =
     (item.trueImage || round0) &&
     markup`<section class="lane">
@@ -32,7 +32,7 @@ export function itemCard(item: ItemResult, doc: ResultsDocument, pictures: Map<D
     <header>
       <h3>${item.caption.trim() === '' ? '(no caption)' : item.caption}</h3>
       <code class="id">${item.id}</code>
-      <span class="tag ${item.state}">${item.state}</span> ${left !== undefined && markup`<p class="why">Left out of every mean: ${left}</p>`}
+      <span class="tag ${item.state}">${item.state}</span> ${left !== null && markup`<p class="why">Left out of every mean: ${left}</p>`}
     </header>
     ${start && markup`<div class="strip">${start}${item.arms.map((arm) => lane(arm, item, doc, pictures))}</div>`}
   </article>`;

@@ -1,5 +1,6 @@
 import { formatDelta, formatInterval, formatP, formatScore } from './format.js';
 import { headline } from './headline.js';
+import { exclusion } from './results.js';
 import { ESTIMANDS, type ItemResult, type PairedResult, type ResultsDocument } from './results-document.js';
 
 /** Items shown at each end. */
@@ -69,9 +70,8 @@ function armTable(doc: ResultsDocument, metric: string): string {
 /** The items that the feedback arms moved most, either way, by their `fixed` gain on the primary metric. */
 function extremes(doc: ResultsDocument): string {
   const arms = doc.recipe.arms.filter((a) => a.feedback !== null && a.feedback.source !== 'shuffled').map((a) => a.name);
-  const excluded = new Set(doc.excluded.map((e) => e.id));
   const gains = doc.items
-    .filter((item) => !excluded.has(item.id))
+    .filter((item) => exclusion(item) === null)
     .flatMap((item) =>
       item.arms
         .filter((a) => arms.includes(a.name) && a.gain[doc.primary] !== undefined)

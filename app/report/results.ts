@@ -25,9 +25,9 @@ export async function buildResults(input: ResultsInput): Promise<ResultsDocument
   const { recipe } = manifest;
   const recordByKey = new Map(records.map((r) => [r.key, r]));
   const indexed = items.map((item) => ({ position: item.position, build: () => itemResult(input, item, recordByKey.get(item.key)) }));
-  const indexedKeys = new Set(items.map((item) => item.key));
-  // A skipped row that a retry brought back is in the index too, and counts there.
-  const skipped = input.skipped.filter((row) => !indexedKeys.has(row.key));
+  const indexedPositions = new Set(items.map((item) => item.position));
+  // A skipped row that a retry brought back is in the index too, and counts there. Ids do not tell: a row may be skipped for its double id.
+  const skipped = input.skipped.filter((row) => !indexedPositions.has(row.position));
   const rows = [...indexed, ...skipped.map((row) => ({ position: row.position, build: () => Promise.resolve(skippedResult(row)) }))];
   const results: ItemResult[] = [];
   // One after another: thousands of items must not open thousands of artifacts at once.
@@ -37,8 +37,8 @@ export async function buildResults(input: ResultsInput): Promise<ResultsDocument
     const reason = exclusion(item);
     return reason === null ? [] : [{ id: item.id, reason }];
   });
-  const leftOut = new Set(excluded.map((e) => e.id));
-  const counted = records.filter((r) => indexedKeys.has(r.key) && !leftOut.has(r.id)).sort((a, b) => a.position - b.position);
+  const countedKeys = new Set(items.filter((item) => exclusion(stateOf(item, recordByKey.get(item.key))) === null).map((item) => item.key));
+  const counted = records.filter((r) => countedKeys.has(r.key)).sort((a, b) => a.position - b.position);
   return {
     runId: manifest.runId,
     recipe,
@@ -63,10 +63,19 @@ async function itemResult(input: ResultsInput, item: IndexedItem, record: ItemRe
   return {
     id: item.id,
     caption: item.caption,
+    trueImage: item.trueImage?.digest ?? null,
+    ...stateOf(item, record),
+    arms,
+  };
+}
+
+/** What decides whether an item counts. */
+type CountedBy = Pick<ItemResult, 'state' | 'trainedOn' | 'reason' | 'failure'>;
+
+function stateOf(item: IndexedItem, record: ItemRecord | undefined): CountedBy {
+  return {
     state: record?.state ?? 'pending',
     trainedOn: item.trainedOn,
-    trueImage: item.trueImage?.digest ?? null,
-    arms,
     ...(record?.reason !== undefined ? { reason: record.reason } : {}),
     ...(record?.failure ? { failure: record.failure } : {}),
   };
@@ -120,7 +129,7 @@ function skippedResult({ id, caption, reason }: SkippedRow): ItemResult {
 }
 
 /** Why an item stands in no mean; `null` where it does. */
-function exclusion(item: ItemResult): string | null {
+export function exclusion(item: CountedBy): string | null {
   switch (item.state) {
     case 'failed':
       return `failed: ${item.failure ? failureText(item.failure) : (item.reason ?? 'no reason recorded')}`;

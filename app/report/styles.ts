@@ -26,7 +26,7 @@ h2 { font: 600 1.6rem/1.25 var(--serif); letter-spacing: -.005em; }
 .skip { position: absolute; left: -999px; } .skip:focus { left: 12px; top: 12px; background: var(--card); padding: 6px 12px; }
 .top { padding-top: clamp(28px, 5vw, 64px); }
 .eyebrow { color: var(--muted); font-size: .86rem; overflow-wrap: anywhere; }
-h1 { font: 500 clamp(1.45rem, 1rem + 1.6vw, 2.25rem)/1.28 var(--serif); letter-spacing: -.01em; max-width: 46ch; margin: 14px 0 18px; overflow-wrap: anywhere; text-wrap: pretty; }
+h1 { font: 500 clamp(1.4rem, 1rem + 1.4vw, 2.1rem)/1.3 var(--serif); letter-spacing: -.01em; max-width: 52ch; margin: 14px 0 18px; overflow-wrap: anywhere; text-wrap: pretty; }
 .notes { padding: 0 0 0 14px; list-style: none; border-left: 3px solid var(--loss); color: var(--muted); margin-bottom: 18px; max-width: 75ch; }
 .facts { display: flex; flex-wrap: wrap; gap: 8px 28px; padding: 14px 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
 .facts div { display: flex; gap: 7px; align-items: baseline; }
@@ -52,9 +52,9 @@ caption { text-align: left; padding: 12px 14px; color: var(--muted); }
 th, td { padding: 9px 10px; text-align: right; vertical-align: top; border-top: 1px solid var(--line); }
 th { font-weight: 600; } thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; } thead tr:first-child th { color: var(--ink); font-weight: 600; }
 th[scope=row], .text td, .text th { text-align: left; }
-.arms th[scope=row] { position: sticky; left: 0; background: var(--card); min-width: 112px; }
+.arms th[scope=row] { position: sticky; left: 0; background: var(--card); min-width: 96px; }
 .arms .group { border-left: 1px solid var(--line); } .arms thead .group[colspan] { text-align: left; }
-.arms td { white-space: nowrap; } .text td { overflow-wrap: anywhere; }
+.arms { font-size: .84rem; } .arms th, .arms td { padding: 9px 6px; } .arms caption { padding-left: 8px; } .arms td { white-space: nowrap; } .arms .minor { font-size: .72rem; letter-spacing: -.015em; } .arms thead tr:last-child th:first-child { text-align: left; } .text td { overflow-wrap: anywhere; }
 .minor { display: block; color: var(--muted); font-size: .8rem; font-weight: 400; }
 .gain { color: var(--gain); } .loss { color: var(--loss); } td.gain strong, td.loss strong { font-weight: 700; } td strong { font-weight: 500; }
 .tag { display: inline-block; font-size: .78rem; font-weight: 550; line-height: 1.5; padding: 0 8px; border-radius: 99px; background: var(--none-soft); color: var(--ink); vertical-align: 1px; }

@@ -11,6 +11,8 @@ export const DECODED_PICTURES = `(async () => {
 /** Pixels by which the page is wider than the window. */
 export const SIDEWAYS_OVERFLOW = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
 
+export const ARM_TABLE_OVERFLOW = `(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.scroll'))`;
+
 export const setDetails = (open: boolean): string => `document.querySelectorAll('details').forEach((d) => { d.open = ${open}; })`;
 
 export const scrollTo = (id: string): string => `document.getElementById('${id}').scrollIntoView({ behavior: 'instant' })`;

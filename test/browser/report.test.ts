@@ -7,7 +7,16 @@ import { chromium, type Browser, type Page } from 'playwright-core';
 import { headline } from '../../app/report/headline.js';
 import { writeReport, type RenderedReport } from '../../app/report/write-report.js';
 import { findChromium } from './find-chromium.js';
-import { ADD_SCRIPT, DANGLING_LINKS, DECODED_PICTURES, LOW_CONTRAST, scrollTo, setDetails, SIDEWAYS_OVERFLOW } from './page-checks.js';
+import {
+  ADD_SCRIPT,
+  ARM_TABLE_OVERFLOW,
+  DANGLING_LINKS,
+  DECODED_PICTURES,
+  LOW_CONTRAST,
+  scrollTo,
+  setDetails,
+  SIDEWAYS_OVERFLOW,
+} from './page-checks.js';
 import { HOSTILE, reportFixture } from './report-fixture.js';
 
 jest.setTimeout(120_000);
@@ -78,9 +87,17 @@ test('the headline is what the results say, and is seen without scrolling', asyn
   const { page } = await open(390);
   const h1 = page.locator('h1');
   expect(await h1.textContent()).toBe(headline(report.results).sentence);
-  expect(await h1.textContent()).toMatch(/written, an oracle .* pays: image_similarity \+0\.\d{3} \[/);
+  expect(await h1.textContent()).toMatch(
+    /written \(oracle: saw the true picture, an upper reference\) pays: image_similarity \+0\.\d{3} \[/,
+  );
   const box = (await h1.boundingBox())!;
   expect(box.y + box.height).toBeLessThan(900);
+  await page.context().close();
+});
+
+test('at 1440 px all three estimands of the arm table are seen side by side', async () => {
+  const { page } = await open(1440);
+  expect(await page.evaluate<number>(ARM_TABLE_OVERFLOW)).toBe(0);
   await page.context().close();
 });
 

@@ -19,15 +19,19 @@ export function signFlipTest(differences: readonly number[], name: string): numb
   return n <= EXACT_UP_TO ? exact(differences, atLeast) : monteCarlo(differences, atLeast, name);
 }
 
+/** Walks the assignments in Gray code order, so that one sign changes at a time; each and its opposite are equally extreme. */
 function exact(differences: readonly number[], atLeast: number): number {
-  const n = differences.length;
-  let extreme = 0;
-  for (let signs = 0; signs < 2 ** n; signs++) {
-    let sum = 0;
-    for (let i = 0; i < n; i++) sum += (signs >> i) & 1 ? -differences[i]! : differences[i]!;
+  const half = 2 ** (differences.length - 1);
+  const signed = [...differences];
+  let sum = signed.reduce((total, d) => total + d, 0);
+  let extreme = Math.abs(sum) >= atLeast ? 1 : 0;
+  for (let step = 1; step < half; step++) {
+    const flipped = 31 - Math.clz32(step & -step);
+    signed[flipped] = -signed[flipped]!;
+    sum += 2 * signed[flipped];
     if (Math.abs(sum) >= atLeast) extreme++;
   }
-  return extreme / 2 ** n;
+  return extreme / half;
 }
 
 function monteCarlo(differences: readonly number[], atLeast: number, name: string): number {
@@ -35,7 +39,12 @@ function monteCarlo(differences: readonly number[], atLeast: number, name: strin
   let extreme = 0;
   for (let draw = 0; draw < MONTE_CARLO_DRAWS; draw++) {
     let sum = 0;
-    for (const d of differences) sum += random() < 0.5 ? -d : d;
+    let bits = 0;
+    for (let i = 0; i < differences.length; i++) {
+      // One draw of 32 bits gives 32 signs.
+      bits = i % 32 === 0 ? (random() * 2 ** 32) >>> 0 : bits >>> 1;
+      sum += bits & 1 ? -differences[i]! : differences[i]!;
+    }
     if (Math.abs(sum) >= atLeast) extreme++;
   }
   return (extreme + 1) / (MONTE_CARLO_DRAWS + 1);

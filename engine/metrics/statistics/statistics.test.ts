@@ -1,3 +1,4 @@
+import { jest } from '@jest/globals';
 import fc from 'fast-check';
 import { seedOf, uniform } from '../../../core/seeds.js';
 import { bcaBootstrap } from './bca-bootstrap.js';
@@ -5,6 +6,9 @@ import { holm } from './holm.js';
 import { normalCdf, normalQuantile } from './normal-distribution.js';
 import { signFlipTest } from './permutation-test.js';
 import { winTieLoss } from './win-rate.js';
+
+// Thousands of resamples each: more than the default allows on a busy machine.
+jest.setTimeout(60_000);
 
 const EVEN = [0.03, -0.01, 0.05, 0.02, 0.0, 0.08, -0.03, 0.04, 0.01, 0.06];
 const SKEWED = [0.001, 0.002, 0.0, 0.004, 0.003, 0.09, 0.12, 0.001, 0.002, 0.0, 0.005, 0.3];

@@ -1,0 +1,83 @@
+import { jest } from '@jest/globals';
+import type { ArmRecipe } from '../../core/recipe.js';
+import { arm, ARMS, testRun, type ItemScores, type Scores } from '../../test/browser/hand-made-run.js';
+import { headline } from './headline.js';
+import { buildResults } from './results.js';
+
+// Thousands of resamples each: more than the default allows on a busy machine.
+jest.setTimeout(60_000);
+
+/** Twelve items; every arm's two rounds lie `lift` above round 0, give or take a little by item. */
+function run(lifts: Record<string, number>, arms: ArmRecipe[] = ARMS, n = 12) {
+  const items = Array.from({ length: n }, (_, i): ItemScores => {
+    const start: Scores = [0.5 + i / 100, 0.2];
+    const rounds = (lift: number): Scores[] => [
+      start,
+      [start[0] + lift + ((i % 3) - 1) / 100, 0.3],
+      [start[0] + lift + ((i % 4) - 1.5) / 100, 0.25],
+    ];
+    return Object.fromEntries(arms.map((a) => [a.name, rounds(lifts[a.name] ?? 0)]));
+  });
+  return buildResults(testRun(items, arms));
+}
+const withOracle = ARMS.map((a) => (a.name === 'written' ? { ...a, oracle: true } : a));
+
+describe('feedback pays', () => {
+  test('where it beats the control and its placebo', async () => {
+    const { sentence, claims } = headline(await run({ written: 0.1, placebo: 0.01 }));
+    expect(claims).toEqual({ written: 'pays' });
+    expect(sentence).toMatch(
+      /^Feedback from written pays: image_similarity \+0\.\d{3} \[.*\] over the control and \+0\.090 \[.*\] over its placebo \(95% intervals, n\s=\s12\)\.$/,
+    );
+  });
+
+  test('not where its placebo does as well', async () => {
+    const { sentence, claims } = headline(await run({ written: 0.1, placebo: 0.1 }));
+    expect(claims).toEqual({ written: 'beats control only' });
+    expect(sentence).toMatch(/^No feedback pays here: written beats the control by .* but not its placebo \(0\.000/);
+  });
+
+  test('not where more draws do as well, and a loss is told as one', async () => {
+    expect(headline(await run({ written: 0.1, control: 0.1 })).claims).toEqual({ written: 'does not pay' });
+    expect(headline(await run({ written: -0.1 })).sentence).toMatch(/^No feedback pays here: written against the control −0\.\d{3} \[−/);
+  });
+
+  test('not without a placebo, nor without a control', async () => {
+    const noPlacebo = headline(await run({ written: 0.1 }, ARMS.slice(0, 2)));
+    expect(noPlacebo.claims).toEqual({ written: 'beats control only' });
+    expect(noPlacebo.sentence).toContain('but no placebo was run');
+    expect(headline(await run({ written: 0.1 }, ARMS.slice(1))).claims).toEqual({ written: 'no control or placebo' });
+  });
+
+  test('never from one item, and few items are said to be few', async () => {
+    const one = headline(await run({ written: 0.1 }, ARMS, 1));
+    expect(one.claims).toEqual({ written: 'too few items' });
+    expect(headline(await run({ written: 0.1 }, ARMS, 5)).notes.join()).toContain('Only 5 items');
+    expect(headline(await run({}, ARMS, 0)).sentence).toBe('No item has a result yet, so nothing can be said.');
+  });
+});
+
+describe('an oracle', () => {
+  test('that pays is marked, and no rival’s win', async () => {
+    const { sentence } = headline(await run({ written: 0.1 }, withOracle));
+    expect(sentence).toContain('written (oracle: saw the true picture, an upper reference) pays');
+    expect(sentence).toContain('No arm that had to do without the true picture was run.');
+  });
+
+  test('comes after a rival that does not pay', async () => {
+    const arms = [...withOracle, arm('opt', { source: 'dataset', column: 'opt' }), arm('opt-placebo', { source: 'shuffled', from: 'opt' })];
+    const { sentence } = headline(await run({ written: 0.1 }, arms));
+    expect(sentence).toMatch(/^No feedback pays here: opt against the control .*\. Feedback from written \(oracle/);
+    expect(headline(await run({ written: 0.2, opt: 0.1 }, arms)).sentence).toMatch(/^Feedback from opt pays/);
+  });
+
+  test('that does not pay either is said so', async () => {
+    expect(headline(await run({}, withOracle)).sentence).toMatch(/^No feedback pays here, not even an oracle’s/);
+  });
+});
+
+test('a run that goes on is preliminary', async () => {
+  const input = testRun([]);
+  const items = testRun([{}, {}]).items;
+  expect(headline(await buildResults({ ...input, items })).notes[0]).toBe('Preliminary: 2 of 2 items are not finished.');
+});

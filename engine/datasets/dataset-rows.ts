@@ -57,10 +57,13 @@ export function checkRows(raw: readonly RawRow[], rules: RowRules): DatasetEntry
 
     const captionFault = faultOfText(caption, rules.columns.caption);
     if (captionFault !== undefined) return skipped(captionFault);
-    const image = rules.hasImages ? row.values[rules.columns.image] : undefined;
+    let imagePath: string | null = null;
     if (rules.hasImages) {
-      const fault = faultOfText(image, rules.columns.image) ?? faultOfPath(String(image));
+      const image = row.values[rules.columns.image];
+      const named = typeof image === 'string' ? image : '';
+      const fault = faultOfText(image, rules.columns.image) ?? faultOfPath(named);
       if (fault !== undefined) return skipped(fault);
+      imagePath = rules.imagePath(named);
     }
     const feedback: Record<string, string[]> = {};
     for (const column of rules.feedbackColumns) {
@@ -68,7 +71,6 @@ export function checkRows(raw: readonly RawRow[], rules: RowRules): DatasetEntry
       if (texts === undefined) return skipped(`the column "${column}" holds neither a text nor a list of texts`);
       if (texts.length > 0) feedback[column] = texts;
     }
-    const imagePath = image === undefined ? null : rules.imagePath(String(image));
     return { kind: 'row', row: { position, id, key: itemKey(id), caption: String(caption), imagePath, feedback, source } };
   });
 }

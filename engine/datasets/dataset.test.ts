@@ -178,7 +178,7 @@ describe('refused as a whole', () => {
     ['an empty table', { 'metadata.jsonl': '' }],
     ['a header alone', { 'metadata.csv': 'file_name,text\n' }],
   ])('names %s', async (_, files) => {
-    await write(files as Record<string, string>);
+    await write(files);
     expect(await refusal(read())).toMatch(/is empty/);
   });
 

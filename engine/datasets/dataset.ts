@@ -69,8 +69,11 @@ async function readFolder(root: string, recipe: Pick<DatasetRecipe, 'split' | 'c
   const [name] = metadata;
   if (name !== undefined) {
     const table = await readTable(join(folder, name), relative + name);
-    const named = (row: RawRow): string => String(row.values[recipe.columns.image] ?? '');
-    const rows = table.rows.filter((row) => rowPrefix === '' || row.error !== undefined || named(row).startsWith(rowPrefix));
+    const inSplit = ({ values, error }: RawRow): boolean => {
+      const image = values[recipe.columns.image];
+      return rowPrefix === '' || error !== undefined || (typeof image === 'string' && image.startsWith(rowPrefix));
+    };
+    const rows = table.rows.filter(inSplit);
     const needsImages = (await listFiles(folder)).some((file) => IMAGE_NAME.test(file));
     return { columns: table.columns, rows, path: join(folder, name), imageFolder: folder, needsImages };
   }

@@ -12,7 +12,7 @@ const NO_CAPTION = /^(readme|licen[cs]e|notice|changelog|requirements)\.txt$/i;
 export async function listFiles(folder: string, prefix = ''): Promise<string[]> {
   const entries = (await fs.readdir(join(folder, prefix), { withFileTypes: true })).filter((entry) => !isHidden(entry.name));
   const found = await Promise.all(
-    entries.map((entry) => (entry.isDirectory() ? listFiles(folder, `${prefix}${entry.name}/`) : [prefix + entry.name])),
+    entries.map(async (entry) => (entry.isDirectory() ? listFiles(folder, `${prefix}${entry.name}/`) : [prefix + entry.name])),
   );
   return found.flat().sort();
 }

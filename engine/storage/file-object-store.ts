@@ -3,6 +3,7 @@ import { constants, promises as fs, type Dirent } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { storageUnavailable, systemCode } from './file-errors.js';
+import { makeFolder } from './make-folder.js';
 import { checkKey, TEMPORARY_PREFIX, type ObjectStore, type PutOptions } from './object-store.js';
 
 export interface FileObjectStoreOptions {
@@ -179,7 +180,7 @@ async function inFolderOf<T>(path: string, action: () => Promise<T>): Promise<T>
     return await action();
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error;
-    await fs.mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     return action();
   }
 }

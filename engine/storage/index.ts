@@ -8,3 +8,4 @@ export * from './ledger.js';
 export * from './verify.js';
 export * from './store.js';
 export * from './open-store.js';
+export { makeFolder } from './make-folder.js';

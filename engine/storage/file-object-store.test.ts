@@ -26,7 +26,8 @@ async function keys(): Promise<string[]> {
 async function compiled(): Promise<string> {
   const entry = join(folder, 'engine/storage/file-object-store.js');
   if (existsSync(entry)) return entry;
-  for (const file of ['core/errors', 'engine/storage/object-store', 'engine/storage/file-errors', 'engine/storage/file-object-store']) {
+  const storage = ['object-store', 'file-errors', 'make-folder', 'file-object-store'].map((name) => `engine/storage/${name}`);
+  for (const file of ['core/errors', ...storage]) {
     const { code } = await transformFile(resolve(`${file}.ts`), {
       jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
       module: { type: 'es6' },

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { access, constants, mkdir, readdir } from 'node:fs/promises';
+import { access, constants, readdir } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import pc from 'picocolors';
 import { findTemporalCli } from '#temporal-cli';
 import { SEARCH_ATTRIBUTES } from '../../../core/search-attributes.js';
 import { verifyPack } from '../../../engine/inference/index.js';
+import { makeFolder } from '../../../engine/storage/index.js';
 import { connect, findServer } from '../../client/connect.js';
 import { storeOf, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
@@ -123,7 +124,7 @@ async function store(options: CommonOptions): Promise<Finding> {
   const uri = storeOf(options);
   const folder = fileURLToPath(uri);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await access(folder, constants.W_OK);
     return { check: 'store', ok: true, found: `${uri} can be written` };
   } catch (error) {

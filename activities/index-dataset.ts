@@ -1,10 +1,10 @@
 import { worstCaseImages } from '../core/item-plan.js';
 import { feedbackColumns, type BudgetRecipe } from '../core/recipe.js';
 import type { Digest, ItemRecord } from '../core/types.js';
-import { buildIndex, readDataset, sampleRows } from '../engine/datasets/index.js';
+import { buildIndex, readDataset, restoreRows, sampleRows, type BuildIndexInput } from '../engine/datasets/index.js';
 import type { IndexSummary } from '../engine/storage/index.js';
 import type { RunContext } from './services.js';
-import type { IndexDatasetResult, IndexPageEntry, ReadIndexPageInput, ReadIndexPageResult } from './types.js';
+import type { RestoreSkippedResult, IndexDatasetResult, IndexPageEntry, ReadIndexPageInput, ReadIndexPageResult } from './types.js';
 
 /** Bytes of a page of the index that may travel through Temporal. */
 const PAGE_BYTES = 48 * 1024;
@@ -13,9 +13,20 @@ const SCAN = 500;
 
 /** Reads the dataset once and writes the run's index; finds it there on a retry. */
 export async function indexDataset(run: RunContext, onProgress: (done: number) => void): Promise<IndexDatasetResult> {
-  const { manifest, files, plan } = run;
-  const summary = (await files.readIndexSummary()) ?? (await buildFromDataset(run, onProgress));
-  const { total, items, skipped } = summary;
+  const { files } = run;
+  const summary = (await files.readIndexSummary()) ?? (await buildIndex({ ...(await indexInput(run)), onProgress }));
+  return describe(run, summary);
+}
+
+/** Takes skipped rows that were mended since into the index, so that a retry can name them. */
+export async function restoreSkipped(run: RunContext, keys: string[]): Promise<RestoreSkippedResult> {
+  const skipped = (await run.files.readSkipped()).some((row) => keys.includes(row.key));
+  if (!skipped) return { index: await describe(run, (await run.files.readIndexSummary())!), keys };
+  const restored = await restoreRows({ ...(await indexInput(run)), keys });
+  return { index: await describe(run, restored.summary), keys: restored.keys };
+}
+
+async function describe({ manifest, files, plan }: RunContext, { total, items, skipped }: IndexSummary): Promise<IndexDatasetResult> {
   return {
     total,
     items,
@@ -25,11 +36,11 @@ export async function indexDataset(run: RunContext, onProgress: (done: number) =
   };
 }
 
-async function buildFromDataset(run: RunContext, onProgress: (done: number) => void): Promise<IndexSummary> {
+async function indexInput(run: RunContext): Promise<BuildIndexInput> {
   const { manifest, files, store } = run;
   const { dataset, seed } = manifest.recipe;
   const read = await readDataset(manifest.datasetUri, dataset, '/', feedbackColumns(manifest.recipe));
-  return buildIndex({ entries: sampleRows(read.entries, dataset), store, runFiles: files, seed, trainedOn: trainedOn(run), onProgress });
+  return { entries: sampleRows(read.entries, dataset), store, runFiles: files, seed, trainedOn: trainedOn(run) };
 }
 
 /** The next items of a selection, as many as fit into a payload. */

@@ -5,7 +5,7 @@ import type { EmbedResult, StepAt, StepMeta } from '../core/types.js';
 import { embedStep, type EmbedOneInput } from './embed.js';
 import { feedbackStep } from './feedback.js';
 import { generateStep } from './generate.js';
-import { indexDataset, readIndexPage } from './index-dataset.js';
+import { indexDataset, readIndexPage, restoreSkipped } from './index-dataset.js';
 import { recallItem } from './recall.js';
 import { recordItem } from './record-item.js';
 import { finishRun, reconcileItems, setRunState } from './run-state.js';
@@ -35,6 +35,7 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
 
   return {
     indexDataset: activity(({ run }) => beating(async () => indexDataset(await services.openRun(run), (done) => heartbeat(done)))),
+    restoreSkipped: activity(({ run, keys }) => beating(async () => restoreSkipped(await services.openRun(run), keys))),
     readIndexPage: activity(async (input) => readIndexPage(await services.openRun(input.run), input)),
     recallItem: activity(async ({ item }) => recallItem(services, await services.openRun(item.run), item)),
     recordItem: activity(async ({ item, outcome, reason }) => recordItem(await services.openRun(item.run), item, outcome, reason)),

@@ -31,6 +31,16 @@ export interface IndexDatasetResult {
   budget: BudgetRecipe;
 }
 
+export interface RestoreSkippedInput {
+  run: RunRef;
+  keys: string[];
+}
+export interface RestoreSkippedResult {
+  index: IndexDatasetResult;
+  /** The keys to go on with; a row whose id was mended has a new one. */
+  keys: string[];
+}
+
 export interface ReadIndexPageInput {
   run: RunRef;
   selection: Selection;
@@ -132,6 +142,7 @@ export interface FinishRunResult {
 /** On the workflow's own queue: cheap, no model. */
 export interface OrchestratorActivities {
   indexDataset(input: IndexDatasetInput): Promise<IndexDatasetResult>;
+  restoreSkipped(input: RestoreSkippedInput): Promise<RestoreSkippedResult>;
   readIndexPage(input: ReadIndexPageInput): Promise<ReadIndexPageResult>;
   recallItem(input: RecallItemInput): Promise<RecallItemResult>;
   recordItem(input: RecordItemInput): Promise<ItemDone>;

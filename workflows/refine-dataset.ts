@@ -59,13 +59,19 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
   upsertSearchAttributes(attributes({ RefineRun: run.runId, RefineStatus: 'running' }));
 
   try {
-    const index = await indexing.indexDataset({ run });
+    let index = await indexing.indexDataset({ run });
     state = paused ? 'paused' : 'running';
     await orchestration.setRunState({ run, state });
     setCurrentDetails(describeIndex(index));
     for (;;) {
       let ended: 'completed' | 'budget_reached' = 'completed';
-      for (const selection of selections.splice(0)) {
+      for (const asked of selections.splice(0)) {
+        let selection = asked;
+        if (asked.kind === 'items') {
+          const restored = await indexing.restoreSkipped({ run, keys: asked.keys });
+          index = restored.index;
+          selection = { kind: 'items', keys: restored.keys };
+        }
         const ranges = partitionRanges(index.items);
         partitions = ranges.map((_, n) => partitionWorkflowId(run.runId, n));
         const results = await Promise.all(ranges.map((range, n) => runPartition(input, index, selection, n, range, ranges.length, paused)));

@@ -11,7 +11,7 @@ export const orchestration = proxyActivities<OrchestratorActivities>({
 });
 
 /** Reads every row and picture of the dataset: long, and so with a heartbeat. */
-export const indexing = proxyActivities<Pick<OrchestratorActivities, 'indexDataset'>>({
+export const indexing = proxyActivities<Pick<OrchestratorActivities, 'indexDataset' | 'restoreSkipped'>>({
   startToCloseTimeout: '12 hours',
   heartbeatTimeout: '30 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '30 seconds', maximumAttempts: 20 },

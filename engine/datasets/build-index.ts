@@ -71,7 +71,8 @@ async function takeRows({ entries, store, trainedOn, onProgress }: BuildIndexInp
   }
 }
 
-async function takeRow(row: DatasetRow, store: Store, trainedOn: BuildIndexInput['trainedOn']): Promise<Taken> {
+/** A row with its image read into the store, or why it cannot be used. */
+export async function takeRow(row: DatasetRow, store: Store, trainedOn: BuildIndexInput['trainedOn']): Promise<Taken> {
   const { imagePath, ...known } = row;
   if (imagePath === null) return { kind: 'item', item: { ...known, trainedOn: [] } };
   const image = await loadImage(imagePath);
@@ -116,7 +117,7 @@ function placeboPartners(items: readonly Item[], seed: number): Map<number, numb
 }
 
 /** The record of a row that no workflow ever sees. */
-function skippedRecord({ id, key, position, reason }: SkippedRow): ItemRecord {
+export function skippedRecord({ id, key, position, reason }: SkippedRow): ItemRecord {
   const steps = { executed: 0, cached: 0, retried: 0 };
   return { id, key, position, state: 'skipped', reason, arms: [], steps, spent: { images: 0, seconds: 0, usd: 0 } };
 }

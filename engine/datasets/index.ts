@@ -4,4 +4,5 @@ export { datasetUri } from './dataset-location.js';
 export type { DatasetEntry, DatasetRow } from './dataset-rows.js';
 export * from './image-file.js';
 export * from './sample.js';
-export * from './build-index.js';
+export { buildIndex, type BuildIndexInput } from './build-index.js';
+export * from './restore-rows.js';

@@ -16,6 +16,14 @@ test('makes what is missing, also side by side, and takes what is there', async 
   expect((await fs.readdir(deep)).length).toBe(8);
 });
 
+test('takes a parent that another writer makes in between', async () => {
+  for (let turn = 0; turn < 200; turn++) {
+    const deep = join(root, String(turn), 'a/b');
+    await Promise.all(Array.from({ length: 6 }, (_, i) => makeFolder(join(deep, String(i)))));
+    expect(await fs.readdir(deep)).toHaveLength(6);
+  }
+});
+
 test('a file in the way is an error', async () => {
   await fs.writeFile(join(root, 'file'), '');
   await expect(makeFolder(join(root, 'file/below'))).rejects.toMatchObject({ code: 'ENOTDIR' });

@@ -13,9 +13,18 @@ export async function makeFolder(path: string): Promise<void> {
     const code = systemCode(error);
     if (code === 'EEXIST') return;
     const parent = dirname(path);
-    if (code !== 'ENOENT' || parent === path || (await isThere(parent))) throw error;
-    await makeFolder(parent);
-    await makeFolder(path);
+    if (code !== 'ENOENT' || parent === path) throw error;
+    // A parent that is there now may have been made by another writer since: so once more, and then the error stands.
+    if (!(await isThere(parent))) await makeFolder(parent);
+    await makeOne(path);
+  }
+}
+
+async function makeOne(path: string): Promise<void> {
+  try {
+    await fs.mkdir(path);
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -42,7 +42,7 @@ export async function listRuns(objects: ObjectStore): Promise<string[]> {
   return runs.filter((_, i) => there[i]);
 }
 
-/** The files under `runs/<run>/`, typed. Reads of the index are cached: an index does not change once it is whole. */
+/** The files under `runs/<run>/`, typed. Reads of the index are cached: a whole index changes only by items added at its end. */
 export class RunFiles {
   readonly prefix: string;
   private readonly shards = new ShardCache<IndexedItem>((shard) => this.loadShard(shard));
@@ -110,7 +110,7 @@ export class RunFiles {
 
   /** Up to `count` items from an offset on, in the order in which they are started; fewer at the end. */
   async readIndexRange(offset: number, count: number): Promise<IndexedItem[]> {
-    const { items, shardSize } = await this.wholeIndex();
+    const { items, shardSize } = await this.wholeIndex(offset + count);
     const end = Math.min(items, offset + count);
     const found: IndexedItem[] = [];
     for (let at = Math.max(0, offset); at < end;) {
@@ -137,6 +137,10 @@ export class RunFiles {
   async readItem(key: string): Promise<ItemRecord | undefined> {
     const found = await readJson<ItemRecord>(this.objects, this.itemKey(key));
     return found.state === 'found' && found.value.key === key ? found.value : undefined;
+  }
+
+  async deleteItem(key: string): Promise<void> {
+    await this.objects.delete(this.itemKey(key));
   }
 
   /** Keys of the items that have a record, sorted. */
@@ -187,10 +191,14 @@ export class RunFiles {
     return found.state === 'found' ? found.value : undefined;
   }
 
-  private async wholeIndex(): Promise<IndexSummary> {
-    const summary = await this.readIndexSummary();
-    if (summary) return summary;
-    throw new StorageUnavailable(`run ${this.runId} has no index in ${this.objects.uri}: it was not built, or not to its end`);
+  /** The summary; read anew when more items are asked for than it had, because a retry may have added some. */
+  private async wholeIndex(wanted = 0): Promise<IndexSummary> {
+    const known = await this.readIndexSummary();
+    if (!known) throw new StorageUnavailable(`run ${this.runId} has no index in ${this.objects.uri}: it was not built, or not to its end`);
+    if (wanted <= known.items) return known;
+    const now = (await this.readOwn<IndexSummary>('index/index.json')) ?? known;
+    if (now.items > known.items) this.shards.forget(Math.floor(known.items / known.shardSize));
+    return (this.summary = now);
   }
 
   private async loadShard(shard: number): Promise<IndexedItem[]> {

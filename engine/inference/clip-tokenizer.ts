@@ -15,6 +15,13 @@ const configSchema = z.looseObject({
 });
 type TokenizerConfig = z.infer<typeof configSchema>;
 
+/** What is used of the library's class; its own declarations lead through path aliases that do not resolve outside it. */
+interface TokenizerLibrary {
+  encode(text: string): { ids: number[] };
+  token_to_id(token: string): number | undefined;
+}
+const LibraryTokenizer = Tokenizer as unknown as new (tokenizer: unknown, config: unknown) => TokenizerLibrary;
+
 /** CLIP's context, where the configuration sets no usable limit. */
 const CLIP_CONTEXT = 77;
 
@@ -30,7 +37,7 @@ export class ClipTokenizer {
 
   /** @throws InvalidInput when the padding token is not in the vocabulary. */
   constructor(
-    private readonly tokenizer: Tokenizer,
+    private readonly tokenizer: TokenizerLibrary,
     config: TokenizerConfig,
   ) {
     this.maxLength = Math.min(config.model_max_length, CLIP_CONTEXT);
@@ -50,7 +57,7 @@ export class ClipTokenizer {
     const config = configSchema.safeParse(rawConfig);
     if (!config.success) throw new InvalidInput(`${join(folder, 'tokenizer_config.json')}: ${z.prettifyError(config.error)}`);
     try {
-      return new ClipTokenizer(new Tokenizer(tokenizer as object, config.data), config.data);
+      return new ClipTokenizer(new LibraryTokenizer(tokenizer, config.data), config.data);
     } catch (error) {
       if (error instanceof InvalidInput) throw error;
       throw new InvalidInput(`${file} cannot be used: ${(error as Error).message}`, { cause: error });

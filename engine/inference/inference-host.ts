@@ -98,7 +98,7 @@ export class InferenceHost {
       this.waiting.push(job);
       signal?.addEventListener('abort', () => this.dropWaiting(job), { once: true });
       void this.work();
-    }) as Promise<Tasks[N]['result']>;
+    });
   }
 
   private dropWaiting(job: Job): void {

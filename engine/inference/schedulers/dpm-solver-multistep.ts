@@ -27,7 +27,7 @@ export class DpmSolverMultistepScheduler implements Scheduler {
     for (const [field, only] of Object.entries(ONLY)) {
       const value = config[field];
       if (value !== undefined && value !== only)
-        throw new InvalidInput(`DPMSolverMultistepScheduler: ${field} must be ${only}, got ${value}`);
+        throw new InvalidInput(`DPMSolverMultistepScheduler: ${field} must be ${String(only)}, got ${JSON.stringify(value)}`);
     }
     this.alphas = alphasCumprod(config);
   }

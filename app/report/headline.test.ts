@@ -67,7 +67,9 @@ describe('an oracle', () => {
   test('comes after a rival that does not pay', async () => {
     const arms = [...withOracle, arm('opt', { source: 'dataset', column: 'opt' }), arm('opt-placebo', { source: 'shuffled', from: 'opt' })];
     const { sentence } = headline(await run({ written: 0.1 }, arms));
-    expect(sentence).toMatch(/^No feedback pays here: opt against the control .*\. Feedback from written \(oracle/);
+    expect(sentence).toMatch(
+      /^No feedback written without the true picture pays: opt against the control .*\. Feedback from written \(oracle/,
+    );
     expect(headline(await run({ written: 0.2, opt: 0.1 }, arms)).sentence).toMatch(/^Feedback from opt pays/);
   });
 

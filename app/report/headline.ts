@@ -52,7 +52,9 @@ function sentenceOf(doc: ResultsDocument, arms: ArmResult[], paying: ArmResult[]
     return `${amount(rivalPays[0]!, doc)}${others.length > 0 ? ` So ${others.length > 1 ? 'do' : 'does'} ${others.join(', ')}.` : ''}`;
   }
   const nothing =
-    rivals.length > 0 ? `No feedback pays here: ${rivals.map((a) => `${a.name} ${shortfall(a, doc, claims[a.name]!)}`).join('; ')}.` : '';
+    rivals.length > 0
+      ? `${oraclePays.length > 0 ? 'No feedback written without the true picture pays' : 'No feedback pays here'}: ${rivals.map((a) => `${a.name} ${shortfall(a, doc, claims[a.name]!)}`).join('; ')}.`
+      : '';
   if (oraclePays.length > 0) {
     const end = rivals.length > 0 ? '' : ' No arm that had to do without the true picture was run.';
     return [nothing, amount(oraclePays[0]!, doc)].filter(Boolean).join(' ') + end;

@@ -32,7 +32,7 @@ h1 { font: 500 clamp(1.4rem, 1rem + 1.4vw, 2.1rem)/1.3 var(--serif); letter-spac
 .facts div { display: flex; gap: 7px; align-items: baseline; }
 .facts dt { color: var(--muted); order: 2; } .facts dd { margin: 0; font-weight: 650; }
 main > section { margin-top: clamp(40px, 5vw, 72px); }
-.lead { color: var(--muted); max-width: 75ch; margin: 6px 0 20px; }
+.lead { text-wrap: pretty; color: var(--muted); max-width: 75ch; margin: 6px 0 20px; }
 
 .forest { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 18px clamp(14px, 2vw, 28px) 10px; max-width: 980px; }
 .forest-arm { display: grid; grid-template-columns: 150px 1fr 220px; column-gap: 18px; align-items: center; padding: 10px 0; border-top: 1px solid var(--line); }
@@ -53,6 +53,7 @@ th, td { padding: 9px 10px; text-align: right; vertical-align: top; border-top: 
 th { font-weight: 600; } thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; } thead tr:first-child th { color: var(--ink); font-weight: 600; }
 th[scope=row], .text td, .text th { text-align: left; }
 .arms th[scope=row] { position: sticky; left: 0; background: var(--card); min-width: 96px; }
+.text th[scope=row] { min-width: 9.5em; } .arms thead .minor { white-space: nowrap; }
 .arms .group { border-left: 1px solid var(--line); } .arms thead .group[colspan] { text-align: left; }
 .arms { font-size: .84rem; } .arms th, .arms td { padding: 9px 6px; } .arms caption { padding-left: 8px; } .arms td { white-space: nowrap; } .arms .minor { font-size: .72rem; letter-spacing: -.015em; } .arms thead tr:last-child th:first-child { text-align: left; } .text td { overflow-wrap: anywhere; }
 .minor { display: block; color: var(--muted); font-size: .8rem; font-weight: 400; }

@@ -39,7 +39,7 @@ test('JSON is the document, the same each time', async () => {
 });
 
 test('CSV has a row per item, arm and round, and gives every text back as it was', () => {
-  const rows = parse(content('csv'), { columns: true }) as Array<Record<string, string>>;
+  const rows = parse<Record<string, string>>(content('csv'), { columns: true });
   const expected = report.results.items.reduce(
     (sum, i) =>
       sum +

@@ -90,6 +90,20 @@ test('a good item gets no critic, but its control', async () => {
   ]);
 });
 
+test('an arm stops early by the policy; the control makes all its draws all the same', async () => {
+  const stop = { target: 0.4, patience: null, minGain: 0 };
+  const outcome = await refineLoop(
+    { ...PLAN, stop },
+    ITEM,
+    steps([], (at) => (at.round === 0 ? 0.1 : 0.5)),
+  );
+  expect(outcome.arms.map((arm) => [arm.name, arm.stopped.reason, arm.rounds.length])).toEqual([
+    ['control', 'rounds', 3],
+    ['written', 'target', 2],
+    ['placebo', 'target', 2],
+  ]);
+});
+
 test.each([
   ['only an oracle improves', { written: 0.9 }, 'unchanged'],
   ['neither oracle nor any draw improves', {}, 'uncurable'],

@@ -64,6 +64,8 @@ export class StepFailed extends Error {
   }
 }
 
+const NO_STOP = { target: null, patience: null, minGain: 0 };
+
 /** New samples that an unusable picture is given before the step counts as failed. */
 const REDRAWS = 2;
 /** Redraws number from here, clear of the draws that control seeds use. */
@@ -102,10 +104,12 @@ async function runArm(
   const feedback: TextValue[] = [];
   const limit = Math.min(plan.rounds, item.feedbackRounds[arm.name] ?? plan.rounds);
   const select = () => rounds.map((r) => r.scores[plan.select]!);
+  // The control makes all its draws: an arm is compared with as many as it made calls, however early either would stop.
+  const stop = arm.source === null ? NO_STOP : plan.stop;
   let reason: StopReason | null = arm.source !== null && gated(select()[0]!, plan.gate) ? 'gate' : null;
   let failure: StepFailure | undefined;
   try {
-    while (!(reason ??= stopReason(select(), limit, plan.stop))) {
+    while (!(reason ??= stopReason(select(), limit, stop))) {
       const round = rounds.length;
       const at: StepAt = { arm: arm.name, round, draw: arm.source === null || arm.seeds === 'new' ? round : 0 };
       const written = arm.source === null ? null : tally.add(await steps.feedback(at, arm.name));

@@ -104,9 +104,22 @@ async function answers(address: string, guard: ChildProcess, logFile: string): P
 
 /** The port a person asked for, or refuses; else the usual one where it is free, else any. */
 export async function choosePort(asked: number | undefined, usual: number, option: string): Promise<number> {
-  if (asked === undefined) return getPort({ host: HOST, port: usual });
+  if (asked === undefined) return (await claim(usual)) && (await isFree(usual)) ? usual : getPort({ host: HOST });
   if (await isFree(asked)) return asked;
   throw new ServiceUnreachable(`port ${asked} is in use; stop what listens there, or name another with ${option}`);
+}
+
+/**
+ * Every command that starts wants the usual port, and it stays free for the seconds that the server takes to listen on it:
+ * who says first that it is his keeps it until his process ends. Said by the name of a socket, which Linux alone has.
+ */
+function claim(port: number): Promise<boolean> {
+  if (process.platform !== 'linux') return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const word = createServer().unref();
+    word.once('error', () => resolve(false));
+    word.listen(`\0refineloop-port-${port}`, () => resolve(true));
+  });
 }
 
 function isFree(port: number): Promise<boolean> {

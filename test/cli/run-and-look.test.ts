@@ -1,0 +1,230 @@
+/** One small run from its start to its repair, through the command line alone. */
+import { jest } from '@jest/globals';
+import { readFileSync, writeFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { cli, cliJson, scratch } from '../support/cli.js';
+import { processesNaming } from '../support/processes.js';
+import { executedTwice, type LedgerRow, type RunDocument, type StatusDocument } from '../support/runs.js';
+import { writeRecipe } from '../support/small-recipe.js';
+
+jest.setTimeout(120_000);
+
+const folder = scratch();
+const store = join(folder, 'store');
+const recipe = writeRecipe(folder);
+/** Steps of the run, of which a few are the same: the placebo's feedback is another item's. */
+const STEPS = 3 * (2 + 4 * 4 + 2);
+let first: RunDocument;
+
+interface Report {
+  runId: string;
+  recipe: { name: string };
+  primary: string;
+  items: Array<{
+    id: string;
+    caption: string;
+    state: string;
+    trainedOn: unknown;
+    trueImage: string;
+    arms: Array<{
+      name: string;
+      oracle: boolean;
+      state: string;
+      rounds: Array<{
+        round: number;
+        prompt: string;
+        feedback: string | null;
+        image: string;
+        seed: number;
+        tokens: { used: number; cut: number };
+        scores: Record<string, number>;
+      }>;
+      best: { round: number };
+      gain: Record<string, number>;
+    }>;
+  }>;
+  arms: Array<{
+    name: string;
+    oracle: boolean;
+    n: number;
+    generatorCalls: number;
+    scores: Record<string, { mean: number; fixed: Record<string, unknown>; best: unknown; stopped: unknown }>;
+  }>;
+}
+
+const on = (...args: string[]) => [...args, '--store', store];
+
+beforeAll(async () => {
+  first = await cliJson<RunDocument>(on('run', recipe, '--run', 'one'));
+}, 120_000);
+
+test('run --json prints the status, and where report, store and UI are', () => {
+  expect(first).toMatchObject({
+    runId: 'one',
+    state: 'completed',
+    items: { total: 3, pending: 0, running: 0, waiting: 0, done: 3, failed: 0, skipped: 0, cancelled: 0 },
+    steps: { executed: expect.any(Number), cached: expect.any(Number), retried: 0 },
+    startedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+    elapsedSeconds: expect.any(Number),
+    etaSeconds: null,
+    store: `file://${store}`,
+    ui: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/namespaces\/default\/workflows\/one$/),
+    report: join(store, 'runs/one/report/index.html'),
+  });
+  expect(existsSync(first.report!)).toBe(true);
+  // An item: two references; round 0 and three arms with an image, an embedding by two encoders and a score; two arms with feedback.
+  expect(first.steps.executed + first.steps.cached).toBe(STEPS);
+});
+
+test('nothing of it runs on', () => {
+  expect(processesNaming(store)).toEqual([]);
+  expect(existsSync(join(store, '.refineloop/server.json'))).toBe(false);
+});
+
+test('status reads the store when the server is gone', async () => {
+  const { report: _, ui: __, store: ___, ...kept } = first;
+  expect(await cliJson<StatusDocument>(on('status', 'one'))).toMatchObject({
+    ...kept,
+    source: 'store',
+    elapsedSeconds: expect.any(Number),
+  });
+});
+
+test('report --json has the fields that scripts read', async () => {
+  const report = await cliJson<Report>(on('report', 'one'));
+  expect(report).toMatchObject({ runId: 'one', recipe: { name: 'small' }, primary: 'image_similarity' });
+  expect(report.items.map((item) => item.id)).toEqual(['creature-0601', 'creature-0602', 'creature-0603']);
+  const digest = expect.stringMatching(/^sha256:[0-9a-f]{64}$/);
+  const scores = { image_similarity: expect.any(Number), clip_text: expect.any(Number), ssim: expect.any(Number) };
+  for (const item of report.items) {
+    expect(item).toMatchObject({
+      caption: expect.any(String),
+      state: expect.stringMatching(/^(improved|unchanged|uncurable)$/),
+      trueImage: digest,
+    });
+    expect(item).toHaveProperty('trainedOn');
+    expect(item.arms.map((arm) => [arm.name, arm.oracle])).toEqual([
+      ['control', false],
+      ['written', true],
+      ['placebo', false],
+    ]);
+    for (const arm of item.arms) {
+      expect(arm).toMatchObject({
+        state: expect.stringMatching(/^(improved|unchanged|worse)$/),
+        best: { round: expect.any(Number) },
+        gain: scores,
+      });
+      expect(arm.rounds.map((round) => round.round)).toEqual([0, 1]);
+      for (const round of arm.rounds) {
+        expect(round).toMatchObject({
+          prompt: expect.stringContaining(item.caption.replace(/\.$/, '')),
+          image: digest,
+          seed: expect.any(Number),
+          tokens: { used: expect.any(Number), cut: expect.any(Number) },
+          scores,
+        });
+      }
+      expect(typeof arm.rounds[1]!.feedback).toBe(arm.name === 'control' ? 'object' : 'string');
+    }
+    expect(new Set(item.arms.map((arm) => arm.rounds[0]!.image)).size).toBe(1);
+  }
+  for (const arm of report.arms) {
+    expect(arm).toMatchObject({ name: expect.any(String), oracle: expect.any(Boolean), n: 3, generatorCalls: expect.any(Number) });
+    expect(arm.scores['image_similarity']).toMatchObject({
+      mean: expect.any(Number),
+      fixed: { gainMean: expect.any(Number), ci95: expect.any(Array), winRate: expect.any(Number) },
+      best: expect.any(Object),
+      stopped: expect.any(Object),
+    });
+  }
+  expect(report.arms.find((arm) => arm.name === 'written')!.scores['image_similarity']!.fixed).toMatchObject({
+    vsControl: { mean: expect.any(Number), ci95: expect.any(Array) },
+  });
+});
+
+test('items, show and ledger print what is recorded', async () => {
+  const items = await cliJson<Array<{ id: string; state: string }>>(on('items', 'one'));
+  expect(items.map((item) => item.id)).toEqual(['creature-0601', 'creature-0602', 'creature-0603']);
+  expect(await cliJson(on('items', 'one', '--status', 'failed'))).toEqual([]);
+
+  const shown = await cliJson<{ arms: Array<{ name: string; rounds: Array<{ prompt: string; feedback: string | null }> }> }>(
+    on('show', 'one', 'creature-0601'),
+  );
+  const written = shown.arms.find((arm) => arm.name === 'written')!.rounds[1]!;
+  expect(written.feedback).toContain('It should stand against a green background');
+  expect(written.prompt).toBe(`A cartoon creature with butterfly wings. ${written.feedback}`);
+
+  const ledger = await cliJson<LedgerRow[]>(on('ledger', 'one'));
+  expect(ledger).toHaveLength(STEPS);
+  expect(ledger.filter((row) => row.status === 'completed')).toHaveLength(first.steps.executed);
+  expect(ledger.filter((row) => row.status !== 'completed').every((row) => row.status === 'recorded' && row.step === 'feedback')).toBe(
+    true,
+  );
+  for (const row of ledger) {
+    expect(Object.keys(row).sort()).toEqual(
+      ['arm', 'attempt', 'bytes', 'device', 'draw', 'error', 'item', 'key', 'round', 'seconds', 'status', 'step', 'tokens', 'usd'].sort(),
+    );
+    expect(row.key).toMatch(/^[0-9a-f]{64}$/);
+  }
+  expect(executedTwice(ledger)).toEqual([]);
+  expect(ledger.filter((row) => row.step === 'generate')).toHaveLength(3 * 4);
+});
+
+test('without --json people get tables and no escape codes where output is piped or NO_COLOR is set', async () => {
+  const escape = '\u001b[';
+  const coloured = await cli(on('items', 'one'), { env: { FORCE_COLOR: '1' } });
+  expect(coloured.stdout).toContain(escape);
+  for (const env of [{}, { FORCE_COLOR: '1', NO_COLOR: '1' }]) {
+    const { code, stdout, stderr } = await cli(on('items', 'one'), { env });
+    expect({ code, escapes: (stdout + stderr).includes(escape) }).toEqual({ code: 0, escapes: false });
+    expect(stdout).toContain('creature-0602');
+  }
+});
+
+test('the same id and recipe again is the same run: nothing is executed', async () => {
+  const again = await cliJson<RunDocument>(on('run', recipe, '--run', 'one'));
+  expect(again).toMatchObject({ state: 'completed', steps: first.steps, startedAt: first.startedAt, report: first.report });
+  expect(await cliJson<LedgerRow[]>(on('ledger', 'one'))).toHaveLength(STEPS);
+});
+
+test('the same id with another recipe is refused', async () => {
+  const { code, stderr } = await cli(on('run', recipe, '--run', 'one', '--set', 'seed=8'));
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/run one is there already with another recipe.*--run/);
+});
+
+test.each(['status', 'items', 'report', 'retry', 'cancel'])('%s of an unknown run is a usage error', async (command) => {
+  const { code, stderr } = await cli(on(command, 'nobody'));
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('no run nobody in') });
+  expect(stderr).toContain('known runs: one');
+});
+
+test('retry with nothing failed has nothing to do', async () => {
+  expect(await cliJson<StatusDocument>(on('retry', 'one'))).toMatchObject({ state: 'completed', items: { done: 3 } });
+  const { code, stderr } = await cli(on('retry', 'one', '--item', 'nobody'));
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('"nobody"') });
+});
+
+test('verify names exactly the picture in which one byte is flipped, and a new run makes it again', async () => {
+  interface Verification {
+    checked: number;
+    corrupt: string[];
+    missing: string[];
+  }
+  expect(await cliJson<Verification>(on('verify', 'one'))).toMatchObject({ checked: expect.any(Number), corrupt: [], missing: [] });
+
+  const report = await cliJson<Report>(on('report', 'one'));
+  const digest = report.items[1]!.arms[0]!.rounds[1]!.image;
+  const hex = digest.slice('sha256:'.length);
+  const blob = join(store, 'blobs/sha256', hex.slice(0, 2), hex);
+  const sound = readFileSync(blob);
+  const spoilt = Buffer.from(sound);
+  spoilt[spoilt.length >> 1]! ^= 1;
+  writeFileSync(blob, spoilt);
+  expect(await cliJson<Verification>(on('verify', 'one'), 1)).toMatchObject({ corrupt: [digest], missing: [] });
+
+  const healed = await cliJson<RunDocument>(on('run', recipe, '--run', 'two'));
+  expect(healed).toMatchObject({ state: 'completed', items: { done: 3 }, steps: { executed: 1 } });
+  expect(readFileSync(blob).equals(sound)).toBe(true);
+  expect(await cliJson<Verification>(on('verify', 'one'))).toMatchObject({ corrupt: [], missing: [] });
+});

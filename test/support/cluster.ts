@@ -1,0 +1,42 @@
+/** A Temporal server without the product's help, and the product's workers as processes that come and go. */
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { DefaultLogger, Runtime } from '@temporalio/worker';
+import type { Client } from '@temporalio/client';
+import type { QueueRole } from '../../core/item-plan.js';
+import { findTemporalCli } from '#temporal-cli';
+import { startCli, type RunningCli } from './cli.js';
+
+export class Cluster {
+  private constructor(private readonly environment: TestWorkflowEnvironment) {}
+
+  /** Stopped when the test file ends. */
+  static async start(): Promise<Cluster> {
+    Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
+    const found = findTemporalCli();
+    if (!found) throw new Error('no Temporal CLI: run `npm run setup`');
+    const executable = { type: 'existing-path', path: found.path } as const;
+    const environment = await TestWorkflowEnvironment.createLocal({
+      server: { executable, ip: '127.0.0.1', log: { level: 'error', format: 'pretty' } },
+    });
+    return new Cluster(environment);
+  }
+
+  get address(): string {
+    return this.environment.address;
+  }
+
+  get client(): Client {
+    return this.environment.client;
+  }
+
+  /** A worker that polls when this resolves. `device`: of a gpu worker. */
+  async worker(role: QueueRole, ...args: string[]): Promise<RunningCli> {
+    const worker = startCli(['worker', '--queue', role, '--address', this.address, ...args]);
+    await worker.saw(`worker on queue ${role}`);
+    return worker;
+  }
+
+  async stop(): Promise<void> {
+    await this.environment.teardown();
+  }
+}

@@ -1,0 +1,40 @@
+/** A recipe on the bundled models and drawings that is quick: few items, two denoising steps, one round. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from './cli.js';
+
+export interface SmallRecipe {
+  /** Items. Default 3. */
+  limit?: number;
+  /** Denoising steps: more make an image take longer. Default 2. */
+  steps?: number;
+  rounds?: number;
+  arms?: unknown[];
+  dataset?: Record<string, unknown>;
+  /** Further fields of the recipe, such as `budget`. */
+  more?: Record<string, unknown>;
+}
+
+export const CONTROL = { name: 'control' };
+export const WRITTEN = { name: 'written', oracle: true, feedback: { source: 'dataset', column: 'feedback' } };
+export const PLACEBO = { name: 'placebo', feedback: { source: 'shuffled', from: 'written' } };
+
+export const PACK = join(ROOT, 'models/packs/creatures');
+export const CREATURES = join(ROOT, 'examples/datasets/creatures');
+
+/** Writes it into a folder and returns its path. JSON is YAML. */
+export function writeRecipe(folder: string, { limit = 3, steps = 2, rounds = 1, arms, dataset, more }: SmallRecipe = {}): string {
+  const recipe = {
+    name: 'small',
+    dataset: dataset ?? { uri: CREATURES, split: 'test', limit },
+    seed: 7,
+    generator: { model: join(PACK, 'diffusion'), scheduler: 'ddim', num_inference_steps: steps, guidance_scale: 5 },
+    rounds,
+    arms: arms ?? [CONTROL, WRITTEN, PLACEBO],
+    scores: { select: 'clip_text', primary: 'image_similarity', report: ['ssim'] },
+    ...more,
+  };
+  const file = join(folder, 'recipe.yaml');
+  writeFileSync(file, JSON.stringify(recipe, null, 2));
+  return file;
+}

@@ -12,7 +12,7 @@ export interface CreateWorkerOptions extends RefineLoopPluginOptions {
 const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
   orchestrator: { maxConcurrentActivityTaskExecutions: 40, maxConcurrentWorkflowTaskExecutions: 40, maxCachedWorkflows: 500 },
   cpu: { maxConcurrentActivityTaskExecutions: 4 },
-  gpu: { maxConcurrentActivityTaskExecutions: 4 },
+  gpu: { maxConcurrentActivityTaskExecutions: 2 },
 };
 
 /** One of the project's own workers, by role. The same plugin makes it that others install. */

@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
 import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
@@ -16,6 +16,8 @@ export interface RefineLoopPluginOptions {
   device?: number;
   /** ONNX Runtime's execution provider, for `gpu`. Default `cpu`. */
   provider?: string;
+  /** Threads of the host, for `gpu` on the CPU. Default: one a core. Results do not depend on it. */
+  threads?: number;
   /** Where this machine sees the store, when that is elsewhere than where runs are started. */
   store?: string;
   /** Maps a model's path as the run names it to where this machine has it. */
@@ -37,8 +39,8 @@ export class RefineLoopPlugin extends SimplePlugin {
   private readonly role: QueueRole;
 
   constructor(options: RefineLoopPluginOptions) {
-    const { role, device = 0, provider = 'cpu', store, modelPath } = options;
-    const host = role === 'gpu' ? new InferenceHost({ device, provider }) : null;
+    const { role, device = 0, provider = 'cpu', threads, store, modelPath } = options;
+    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads }) : null;
     const worker = `${hostname()}-${process.pid}-${role}${role === 'gpu' ? `-${device}` : ''}`;
     super({ name: 'refineloop', activities: createActivities(new ActivityServices({ worker, host, store, modelPath })) });
     this.host = host;
@@ -76,12 +78,38 @@ function withOwnWorkflows<T extends HasWorkflows>(options: T): T {
   return existsSync(OWN_BUNDLE) ? { ...options, workflowBundle: { codePath: OWN_BUNDLE } } : { ...options, workflowsPath: OWN_WORKFLOWS };
 }
 
-/** Writes, once per path, a module that re-exports the user's workflows and ours. */
+/**
+ * Writes a module that re-exports the user's workflows and ours. It lies in a folder of its own, so that nothing is
+ * written beside their code; its node_modules is theirs, because the bundler looks for the SDK from there.
+ */
 function combinedWorkflows(theirs: string): string {
   if (theirs === OWN_WORKFLOWS || theirs.includes('refineloop-workflows-')) return theirs;
-  const folder = join(tmpdir(), `refineloop-workflows-${sha256Hex(`${theirs}\n${OWN_WORKFLOWS}`).slice(0, 16)}`);
+  const modules = modulesOf(theirs) ?? modulesOf(OWN_WORKFLOWS);
+  const name = sha256Hex([theirs, OWN_WORKFLOWS, modules, userInfo().uid].join('\n')).slice(0, 16);
+  const folder = join(tmpdir(), `refineloop-workflows-${name}`);
   const file = join(folder, 'index.js');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(file, [theirs, OWN_WORKFLOWS].map((path) => `export * from ${JSON.stringify(path)};\n`).join(''));
+  if (modules && !existsSync(join(folder, 'node_modules'))) link(modules, join(folder, 'node_modules'));
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, [theirs, OWN_WORKFLOWS].map((path) => `export * from ${JSON.stringify(path)};\n`).join(''));
+  renameSync(draft, file);
   return file;
+}
+
+/** The nearest node_modules above a file that has the SDK. */
+function modulesOf(file: string): string | undefined {
+  for (let folder = dirname(file); ; folder = dirname(folder)) {
+    const modules = join(folder, 'node_modules');
+    if (existsSync(join(modules, '@temporalio/workflow'))) return modules;
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+function link(target: string, path: string): void {
+  try {
+    symlinkSync(target, path, 'dir');
+  } catch (error) {
+    // Another worker that starts at the same time has made it.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }

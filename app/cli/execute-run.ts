@@ -22,6 +22,7 @@ export interface ExecuteOptions extends CommonOptions {
   port?: number;
   uiPort?: number;
   webPort?: number;
+  devices?: number;
   selection?: Selection;
 }
 
@@ -34,8 +35,6 @@ export interface Executed {
   /** What was started for it and is still up; the caller stops it. */
   embedded: Embedded | null;
 }
-
-const LOOK_EVERY_MS = 500;
 
 /**
  * Starts a run or finds it again, shows how it goes, and writes its report. Without a server it starts the embedded one.
@@ -76,7 +75,7 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
     over.catch(() => undefined); // Thrown again below.
     while (outcome === undefined) {
       await display.update(await getStatus(open.client, name));
-      outcome = await Promise.race([over, sleep(LOOK_EVERY_MS, undefined)]);
+      outcome = await Promise.race([over, sleep(display.everyMs, undefined, { ref: false })]);
     }
     if (outcome === 'interrupted') throw new Interrupted(howToGoOn(name, embedded !== null));
     const status = await getStatus(open.client, name);

@@ -26,6 +26,8 @@ export function gainsSoFar(records: ItemRecord[], primary: string): GainSoFar[] 
 
 /** Shows a run as it goes: a few lines that are redrawn on a terminal, a line now and then elsewhere. */
 export interface ProgressDisplay {
+  /** How often it is worth looking: each look reads the store and asks the server. */
+  everyMs: number;
   update(status: RunStatus): Promise<void>;
   end(): void;
 }
@@ -37,6 +39,7 @@ export async function progressDisplay(store: Store, runId: string, links: { ui: 
   if (!process.stderr.isTTY) return plainLines(rate);
   const draw = createLogUpdate(process.stderr);
   return {
+    everyMs: 1_000,
     async update(status) {
       const gains = gainsSoFar(await files.listItems(), primary);
       draw([...statusLines(status, rate(status)), gainLine(gains, primary), links.ui ? pc.dim(`Temporal UI ${links.ui}`) : ''].join('\n'));
@@ -48,13 +51,10 @@ export async function progressDisplay(store: Store, runId: string, links: { ui: 
 const PLAIN_EVERY_MS = 5_000;
 
 function plainLines(rate: (status: RunStatus) => number): ProgressDisplay {
-  let last = { at: 0, state: '' };
   return {
+    everyMs: PLAIN_EVERY_MS,
     update(status) {
-      if (status.state !== last.state || Date.now() - last.at >= PLAIN_EVERY_MS) {
-        last = { at: Date.now(), state: status.state };
-        note(statusLines(status, rate(status)).join('  '));
-      }
+      note(statusLines(status, rate(status)).join('  '));
       return Promise.resolve();
     },
     end: () => undefined,

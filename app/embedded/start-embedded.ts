@@ -1,8 +1,8 @@
 import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, type LogEntry, type Worker } from '@temporalio/worker';
-import type { QueueRole } from '../../core/item-plan.js';
 import { openStore } from '../../engine/storage/index.js';
 import { createWorker } from '../../workers/index.js';
 import { connect, type OpenClient } from '../client/connect.js';
@@ -15,6 +15,8 @@ export interface EmbeddedOptions {
   port?: number;
   uiPort?: number;
   webPort?: number;
+  /** Inference hosts on this machine's CPU, each with its share of the cores. Default: {@link defaultDevices}. */
+  devices?: number;
 }
 
 /** Server, workers and web page in and beside this process. */
@@ -29,7 +31,6 @@ export interface Embedded {
 
 const USUAL_WEB_PORT = 8234;
 const NAMESPACE = 'default';
-const ROLES: QueueRole[] = ['orchestrator', 'cpu', 'gpu'];
 
 /**
  * The embedded default: Temporal's development server on a SQLite file beside the store, one worker a queue, and the
@@ -54,7 +55,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   try {
     const web = await serveStore(store, webPort);
     stopping.push(web.close);
-    const workers = await startWorkers(server.address, join(folder, 'workers.log'));
+    const workers = await startWorkers(server.address, join(folder, 'workers.log'), options.devices ?? defaultDevices());
     stopping.push(workers.stop);
     const settings = {
       connectionOptions: { address: server.address },
@@ -79,17 +80,31 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   }
 }
 
-async function startWorkers(address: string, logFile: string): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
+/**
+ * Two hosts with half the cores each make more pictures than one with all: small operators do not spread well over
+ * threads. More than two would each keep a copy of the models in memory.
+ */
+function defaultDevices(): number {
+  return Math.min(2, availableParallelism());
+}
+
+async function startWorkers(address: string, logFile: string, devices: number): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
   installLog(logFile);
-  const connection = await NativeConnection.connect({ address });
-  const workers = await Promise.all(ROLES.map((role) => createWorker({ connection, namespace: NAMESPACE, role })));
+  const threads = Math.max(1, Math.floor(availableParallelism() / devices));
+  const hosts = Array.from({ length: devices }, (_, device) => ({ role: 'gpu' as const, device, threads }));
+  const options = [{ role: 'orchestrator' as const }, { role: 'cpu' as const }, ...hosts];
+  // A connection each: the SDK refuses two workers on one queue of one connection.
+  const connections = await Promise.all(options.map(() => NativeConnection.connect({ address })));
+  const workers = await Promise.all(
+    options.map((option, i) => createWorker({ connection: connections[i]!, namespace: NAMESPACE, ...option })),
+  );
   const runs = workers.map((worker) => worker.run());
   const failed = new Promise<never>((_, reject) => runs.forEach((run) => void run.catch(reject)));
   failed.catch(() => undefined);
   const stop = async () => {
     workers.forEach(shutdown);
     await Promise.allSettled(runs);
-    await connection.close();
+    await Promise.all(connections.map((connection) => connection.close()));
   };
   return { failed, stop };
 }

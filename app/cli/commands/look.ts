@@ -12,8 +12,6 @@ import { onInterrupt } from '../interrupt.js';
 import { print, printJson, signed, table } from '../output.js';
 import { progressDisplay, statusLines } from '../progress.js';
 
-const WATCH_EVERY_MS = 1_000;
-
 /** Commands that only read. They read the store when no server answers. */
 export function lookCommands(program: Command): void {
   withCommonOptions(
@@ -57,7 +55,7 @@ async function status(runId: string, options: CommonOptions & { watch?: boolean 
       void interrupt.signalled.then(() => (stop = true));
       while (!isOver(now.state) && !stop) {
         await display.update(now);
-        await Promise.race([sleep(WATCH_EVERY_MS), interrupt.signalled]);
+        await Promise.race([sleep(display.everyMs), interrupt.signalled]);
         now = await getStatus(open?.client ?? null, run);
       }
       display.end();

@@ -20,7 +20,8 @@ export function withServerOptions(command: Command): Command {
   return command
     .option('--port <n>', 'port of the embedded Temporal server (default: 7233, or any that is free)', port)
     .option('--ui-port <n>', 'port of its UI (default: 8233, or any that is free)', port)
-    .option('--web-port <n>', 'port of the page with reports and pictures (default: 8234, or any that is free)', port);
+    .option('--web-port <n>', 'port of the page with reports and pictures (default: 8234, or any that is free)', port)
+    .option('--devices <n>', 'inference hosts on the CPU, each with its share of the cores (default: 2)', integer(1, 64));
 }
 
 export function runCommand(program: Command): void {

@@ -1,4 +1,5 @@
 /** @jest-environment ./test/parity/onnx-environment.js */
+import { jest } from '@jest/globals';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,8 @@ interface Case {
   imageBase64: string;
 }
 const { cases } = golden<{ cases: Case[] }>('pipeline');
+
+jest.setTimeout(60_000);
 
 describe('pictures against diffusers', () => {
   const sessions = new Sessions({ provider: 'cpu', device: 0 });

@@ -94,5 +94,5 @@ async function writePlan(storeFolder) {
   const file = join(folder, 'plan.json');
   await writeFile(file, JSON.stringify({ generator, encoders, calls }));
   const steps = Object.entries(seconds).map(([step, sum]) => `${step} ${fixed(sum, 1)} s`);
-  return { file, phases: `${ledger.length} steps; seconds as their records say, waiting for their turn included: ${steps.join(', ')}` };
+  return { file, phases: `${ledger.length} steps; seconds as their records say, without the wait for the device: ${steps.join(', ')}` };
 }

@@ -16,7 +16,7 @@ const SLOTS = { maxConcurrentActivityTaskExecutions: 40, maxConcurrentWorkflowTa
 const workers = kind === 'refine' ? await refineWorkers() : await bareWorkers();
 const running = workers.map((worker) => worker.run());
 process.send('ready');
-await new Promise((resolve) => process.once('message', resolve));
+await new Promise((resolve) => process.once('message', resolve).once('disconnect', resolve)); // Told to stop, or left alone.
 workers.forEach((worker) => worker.shutdown());
 await Promise.all(running);
 await connection.close();

@@ -18,7 +18,9 @@ const entriesNow = async () => (await readDataset(folder, { split: null, columns
 
 /** Three pictures, of which the second is cut off. */
 async function brokenDataset(): Promise<Buffer> {
-  const whole = await sharp({ create: { width: 64, height: 64, channels: 3, noise: { type: 'gaussian', mean: 128, sigma: 40 }, background: 'red' } })
+  const whole = await sharp({
+    create: { width: 64, height: 64, channels: 3, noise: { type: 'gaussian', mean: 128, sigma: 40 }, background: 'red' },
+  })
     .png()
     .toBuffer();
   for (const i of [0, 1, 2]) await fs.writeFile(join(folder, `${i}.png`), i === 1 ? whole.subarray(0, 900) : whole);
@@ -47,7 +49,12 @@ test('a skipped row comes back at the end of the index once its picture is mende
   expect(back).toEqual({ summary: expect.objectContaining({ total: 3, items: 3, skipped: 0 }), keys: [row!.key, before[0]!.key] });
   for (const reader of [files, other]) {
     expect(await reader.readIndexRange(0, 2)).toEqual(before);
-    expect(await reader.readIndexed(2)).toMatchObject({ offset: 2, id: '1', feedback: { feedback: ['feedback 1'] }, placebo: expect.any(Number) });
+    expect(await reader.readIndexed(2)).toMatchObject({
+      offset: 2,
+      id: '1',
+      feedback: { feedback: ['feedback 1'] },
+      placebo: expect.any(Number),
+    });
   }
   expect(await files.readSkipped()).toEqual([]);
   expect(await files.listItemKeys()).toEqual([]);

@@ -8,6 +8,7 @@ import { ActivityServices, createActivities } from '../activities/index.js';
 import { sha256Hex } from '../core/content-hash.js';
 import type { QueueRole } from '../core/item-plan.js';
 import { InferenceHost } from '../engine/inference/index.js';
+import { ensureSearchAttributes } from './search-attributes.js';
 
 export interface RefineLoopPluginOptions {
   /** What the worker is for. A worker on a queue of your own that runs the workflows is an `orchestrator`. */
@@ -37,6 +38,8 @@ const OWN_BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.ur
 export class RefineLoopPlugin extends SimplePlugin {
   private readonly host: InferenceHost | null;
   private readonly role: QueueRole;
+  /** Of the worker that is being made. */
+  private server: Pick<WorkerOptions, 'connection' | 'namespace'> = {};
 
   constructor(options: RefineLoopPluginOptions) {
     const { role, device = 0, provider = 'cpu', threads, store, modelPath } = options;
@@ -48,6 +51,7 @@ export class RefineLoopPlugin extends SimplePlugin {
   }
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
+    this.server = { connection: options.connection, namespace: options.namespace };
     return super.configureWorker(this.role === 'orchestrator' ? withOwnWorkflows(options) : options);
   }
 
@@ -59,9 +63,11 @@ export class RefineLoopPlugin extends SimplePlugin {
     return super.configureBundler({ ...options, workflowsPath: combinedWorkflows(options.workflowsPath) });
   }
 
-  /** Ends the inference host with the worker. */
+  /** Before: registers the search attributes, without which no workflow of ours gets anywhere. After: ends the inference host. */
   override async runWorker(worker: Worker, next: (w: Worker) => Promise<void>): Promise<void> {
     try {
+      const { connection, namespace = 'default' } = this.server;
+      if (this.role === 'orchestrator' && connection) await ensureSearchAttributes(connection, namespace);
       await super.runWorker(worker, next);
     } finally {
       await this.host?.close();

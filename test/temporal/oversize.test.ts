@@ -7,7 +7,7 @@ import { cliJson, scratch } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
 import { payloadsOf } from '../support/histories.js';
 import { readItems, type RunDocument } from '../support/runs.js';
-import { CREATURES, writeRecipe } from '../support/small-recipe.js';
+import { CREATURES, WRITTEN, writeRecipe } from '../support/small-recipe.js';
 
 jest.setTimeout(300_000);
 
@@ -20,10 +20,12 @@ test('items that are too large to travel fail each on its own, without a second 
   const data = join(folder, 'data');
   mkdirSync(data);
   copyFileSync(join(CREATURES, 'test/creature-0601.png'), join(data, 'a.png'));
-  const rows = Array.from({ length: ITEMS }, (_, i) => JSON.stringify({ id: `item-${i}`, file_name: 'a.png', text: 'A creature.' }));
+  const rows = Array.from({ length: ITEMS }, (_, i) =>
+    JSON.stringify({ id: `item-${i}`, file_name: 'a.png', text: 'A creature.', feedback: 'It is blue.' }),
+  );
   writeFileSync(join(data, 'metadata.jsonl'), rows.join('\n'));
   // Each item's plan names all arms.
-  const arms = Array.from({ length: 700 }, (_, i) => ({ name: `control-${i}-${'x'.repeat(40)}` }));
+  const arms = Array.from({ length: 700 }, (_, i) => ({ ...WRITTEN, name: `written-${i}-${'x'.repeat(40)}` }));
   const recipe = writeRecipe(folder, { dataset: { uri: data }, arms });
 
   const cluster = await Cluster.start();

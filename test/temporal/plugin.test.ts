@@ -6,7 +6,7 @@ import { Cluster } from '../support/cluster.js';
 import type { RunDocument } from '../support/runs.js';
 import { CONTROL, writeRecipe } from '../support/small-recipe.js';
 
-jest.setTimeout(180_000);
+jest.setTimeout(60_000);
 
 const folder = scratch();
 const recipe = writeRecipe(folder, { limit: 1, arms: [CONTROL] });

@@ -19,7 +19,7 @@ import { stepName } from '../core/step-name.js';
 import type { ArtifactRef, ItemOutcome, RoundOutcome, StepAt, StepFailure, StepName } from '../core/types.js';
 import { itemDoneSignal } from './messages.js';
 import { orchestration } from './run-activities.js';
-import { attributes } from './search-attributes.js';
+import { attributes, type AttributeValues } from './search-attributes.js';
 
 export interface RefineItemInput {
   item: ItemRef;
@@ -35,10 +35,11 @@ export interface RefineItemInput {
 export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
   const { item } = input;
   let outcome: ItemOutcome;
+  let gains: AttributeValues = {};
   try {
     const recalled = await orchestration.recallItem({ item });
     outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled));
-    showOutcome(recalled.plan, outcome);
+    gains = gainAttributes(recalled.plan, outcome);
   } catch (error) {
     if (!isCancellation(error)) outcome = failedOutcome(failureOf(error, 'load', { arm: null, round: 0, draw: 0 }));
     else outcome = { state: 'cancelled', arms: [], ...NOTHING_SPENT };
@@ -53,7 +54,7 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
     }
     return written;
   });
-  upsertSearchAttributes(attributes({ RefineStatus: outcome.state }));
+  upsertSearchAttributes(attributes({ RefineStatus: outcome.state, ...gains }));
   if (outcome.failure) throw ApplicationFailure.nonRetryable(outcome.failure.message, outcome.failure.type, outcome.failure);
   return done;
 }
@@ -152,14 +153,14 @@ function isFailureCode(type: string): type is FailureCode {
   return (FAILURE_CODES as readonly string[]).includes(type);
 }
 
-/** Last word in the Temporal UI: the best gain of the arms by the primary score, and how far they came. */
-function showOutcome(plan: ItemPlan, outcome: ItemOutcome): void {
+/** How far the arms with feedback came by the primary score, for the Temporal UI: the one that gained most. */
+function gainAttributes(plan: ItemPlan, outcome: ItemOutcome): AttributeValues {
   const feedbackArms = outcome.arms.filter((arm) =>
     plan.arms.some((p) => p.name === arm.name && p.source !== null && p.source !== 'shuffled'),
   );
   const value = (round: RoundOutcome) => round.scores[plan.primary] ?? round.scores[plan.select]!;
-  const last = feedbackArms.map((arm) => ({ first: value(arm.rounds[0]!), last: value(arm.rounds.at(-1)!), round: arm.rounds.length - 1 }));
-  if (last.length === 0) return;
-  const best = last.reduce((a, b) => (b.last > a.last ? b : a));
-  upsertSearchAttributes(attributes({ RefineRound: best.round, RefineScore: best.last, RefineGain: best.last - best.first }));
+  const ends = feedbackArms.map(({ rounds }) => ({ first: value(rounds[0]!), last: value(rounds.at(-1)!), round: rounds.length - 1 }));
+  if (ends.length === 0) return {};
+  const best = ends.reduce((a, b) => (b.last > a.last ? b : a));
+  return { RefineRound: best.round, RefineScore: best.last, RefineGain: best.last - best.first };
 }

@@ -1,7 +1,7 @@
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import { SEARCH_ATTRIBUTES, keyword } from '../core/search-attributes.js';
 
-type Values = {
+export type AttributeValues = {
   RefineRun?: string;
   RefineItem?: string;
   RefineStatus?: string;
@@ -11,9 +11,9 @@ type Values = {
 };
 
 /** Typed search attributes for `upsertSearchAttributes` and child options. */
-export function attributes(values: Values): SearchAttributePair[] {
+export function attributes(values: AttributeValues): SearchAttributePair[] {
   return Object.entries(values).map(([name, value]) => {
-    const key = defineSearchAttributeKey(name, SEARCH_ATTRIBUTES[name as keyof Values]);
+    const key = defineSearchAttributeKey(name, SEARCH_ATTRIBUTES[name as keyof AttributeValues]);
     return { key, value: typeof value === 'string' ? keyword(value) : value } as SearchAttributePair;
   });
 }

@@ -26,8 +26,8 @@ export function demoCommand(program: Command): void {
     const recipe = demoRecipe();
     const first = await prepare(recipe, { ...options, set: [], run: 'demo' });
     if (options.fresh) await emptyStore(first.storeUri);
-    const prepared = await prepare(recipe, { ...options, set: [], run: await demoRunId(first.storeUri, first.manifest.recipeDigest) });
-    const executed = await executeRun(prepared, options);
+    const runId = await demoRunId(first.storeUri, first.manifest.recipeDigest);
+    const executed = await executeRun({ ...first, manifest: { ...first.manifest, runId } }, options);
     finish(executed, options);
     if (options.keep && executed.embedded) {
       note(`\nStill up: Temporal UI ${executed.embedded.ui}, reports and pictures ${executed.embedded.web}. Ctrl-C stops them.`);

@@ -1,0 +1,106 @@
+/**
+ * Records the histories that `replay.test.ts` replays, into `histories/`. Run it when a workflow has a new shape, and keep
+ * the old files, under other names, as long as runs of their version may be open:
+ *
+ *     npm run build
+ *     node --experimental-vm-modules node_modules/jest/bin/jest.js --testMatch '<rootDir>/test/replay/record.ts'
+ *
+ * A file is `<workflow>-<what happened>.json`, as `temporal workflow show --output json` prints it, less the machine's name.
+ */
+import { jest } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { findTemporalCli } from '#temporal-cli';
+import { itemKey, itemWorkflowId, partitionWorkflowId } from '../../core/ids.js';
+import { openStore } from '../../engine/storage/index.js';
+import { cliJson, ROOT, scratch } from '../support/cli.js';
+import { Cluster } from '../support/cluster.js';
+import { until } from '../support/processes.js';
+import { completed, readLedger, type RunDocument, type StatusDocument } from '../support/runs.js';
+import { CONTROL, PLACEBO, WRITTEN, writeRecipe, type SmallRecipe } from '../support/small-recipe.js';
+
+jest.setTimeout(300_000);
+
+const FOLDER = join(ROOT, 'test/replay/histories');
+let cluster: Cluster;
+
+beforeAll(async () => {
+  mkdirSync(FOLDER, { recursive: true });
+  cluster = await Cluster.start();
+  await Promise.all([cluster.worker('orchestrator'), cluster.worker('gpu')]);
+});
+afterAll(() => cluster.stop());
+
+function save(workflowId: string, file: string): void {
+  const args = ['workflow', 'show', '--workflow-id', workflowId, '--output', 'json', '--address', cluster.address];
+  const text = execFileSync(findTemporalCli()!.path, args, { encoding: 'utf8', maxBuffer: 64 * 2 ** 20 });
+  const history = JSON.parse(text.replaceAll(hostname(), 'recorded')) as unknown;
+  writeFileSync(join(FOLDER, `${file}.json`), `${JSON.stringify(history)}\n`);
+}
+
+function saveAll(run: string, item: string, what: string): void {
+  save(run, `refine-dataset-${what}`);
+  save(partitionWorkflowId(run, 0), `refine-partition-${what}`);
+  save(itemWorkflowId(run, itemKey(item)), `refine-item-${what}`);
+}
+
+function begin(run: string, recipe: SmallRecipe, folder = scratch()) {
+  const store = join(folder, 'store');
+  const file = writeRecipe(folder, recipe);
+  const on = (...args: string[]) => [...args, '--store', store, '--address', cluster.address];
+  return {
+    folder,
+    store,
+    start: (...args: string[]) => cliJson<RunDocument>(on('run', file, '--run', run, '--detach', ...args)),
+    follow: (code: number) => cliJson<RunDocument>(on('run', file, '--run', run), code),
+    command: (name: string) => cliJson<StatusDocument>(on(name, run)),
+    pictures: (n: number) =>
+      until(`${n} images`, async () => completed(await readLedger(store, run)).filter((row) => row.step === 'generate').length >= n),
+  };
+}
+
+test('a run that is paused, resumed and cancelled', async () => {
+  const run = begin('cancelled', { arms: [CONTROL] });
+  await run.start('--concurrency', '2');
+  await run.pictures(2); // Nobody scores yet, so both items wait at their score.
+  await run.command('pause');
+  await run.command('resume');
+  await run.command('cancel');
+  await until('it is cancelled', async () => (await run.command('status')).state === 'cancelled');
+  saveAll('cancelled', 'creature-0601', 'cancelled');
+});
+
+test('a run in which an item fails in a step, and its retry', async () => {
+  const run = begin('failed', { arms: [CONTROL, WRITTEN] });
+  await run.start();
+  await run.pictures(3);
+  // The true image is gone when the score wants it.
+  const store = await openStore(run.store);
+  const { trueImage, id } = (await store.run('failed').readIndexRange(0, 1))[0]!;
+  const hex = trueImage!.digest.slice('sha256:'.length);
+  const blob = join(run.store, 'blobs/sha256', hex.slice(0, 2), hex);
+  const kept = readFileSync(blob);
+  rmSync(blob);
+  const scorer = await cluster.worker('cpu');
+  await run.follow(3);
+  saveAll('failed', id, 'failed');
+  writeFileSync(blob, kept);
+  await run.command('retry');
+  saveAll('failed', id, 'retried');
+  scorer.signal('SIGTERM');
+  await scorer.ended;
+});
+
+test('a run that is done, and one over its records', async () => {
+  const scorer = await cluster.worker('cpu');
+  const recipe = { arms: [CONTROL, WRITTEN, PLACEBO] };
+  const run = begin('done', recipe);
+  await run.follow(0);
+  saveAll('done', 'creature-0602', 'done');
+  scorer.signal('SIGTERM');
+  await scorer.ended;
+  await begin('recorded', recipe, run.folder).follow(0);
+  saveAll('recorded', 'creature-0602', 'recorded');
+});

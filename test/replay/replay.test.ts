@@ -1,0 +1,67 @@
+/** Every recorded history must replay on the workflows as they are now: a change that breaks runs which are open fails here. */
+import { jest } from '@jest/globals';
+import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
+import { ROOT, scratch } from '../support/cli.js';
+
+jest.setTimeout(120_000);
+
+const HISTORIES = join(ROOT, 'test/replay/histories');
+const files = readdirSync(HISTORIES).filter((name) => name.endsWith('.json'));
+const QUIET = new DefaultLogger('ERROR', () => undefined);
+
+beforeAll(() => {
+  // What does not replay is meant to be found here, not to be read in the log.
+  Runtime.install({ logger: QUIET, telemetryOptions: { logging: { filter: 'OFF' } } });
+});
+
+const bundle = (root: string): Promise<WorkflowBundle> =>
+  bundleWorkflowCode({ workflowsPath: join(root, 'workflows/index.ts'), logger: QUIET });
+
+/** By file: what went wrong, or `null`. */
+async function replay(workflowBundle: WorkflowBundle): Promise<Record<string, string | null>> {
+  const histories = files.map((file) => ({
+    workflowId: file,
+    history: JSON.parse(readFileSync(join(HISTORIES, file), 'utf8')) as unknown,
+  }));
+  const found: Record<string, string | null> = {};
+  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle }, histories)) {
+    found[workflowId] = error ? `${error.name}: ${error.message}` : null;
+  }
+  return found;
+}
+
+/** A copy of the sources with one line changed. */
+function changed(file: string, from: string, to: string): string {
+  const root = scratch();
+  for (const folder of ['workflows', 'core', 'activities']) cpSync(join(ROOT, folder), join(root, folder), { recursive: true });
+  for (const name of ['node_modules', 'package.json', 'tsconfig.json']) symlinkSync(join(ROOT, name), join(root, name));
+  const path = join(root, file);
+  const source = readFileSync(path, 'utf8');
+  expect(source).toContain(from);
+  writeFileSync(path, source.replace(from, to));
+  return root;
+}
+
+test('there is a history of every workflow and of every way it can go', () => {
+  const ways = ['cancelled', 'done', 'failed', 'recorded', 'retried'];
+  const workflows = ['refine-dataset', 'refine-item', 'refine-partition'];
+  expect(files.sort()).toEqual(expect.arrayContaining(workflows.flatMap((workflow) => ways.map((way) => `${workflow}-${way}.json`))));
+});
+
+test('all of them replay', async () => {
+  expect(await replay(await bundle(ROOT))).toEqual(Object.fromEntries(files.map((file) => [file, null])));
+});
+
+test.each([
+  ['refine-item', 'workflows/refine-item.ts', 'orchestration.recallItem({', '(orchestration as any).recallOther({'],
+  ['refine-partition', 'workflows/refine-partition.ts', 'orchestration.readIndexPage({', '(orchestration as any).readOther({'],
+  ['refine-dataset', 'workflows/refine-dataset.ts', 'indexing.indexDataset({', '(indexing as any).indexOther({'],
+])('a change of %s that open runs would stumble over is found, and named in all its histories alone', async (workflow, file, from, to) => {
+  const found = await replay(await bundle(changed(file, from, to)));
+  for (const [name, error] of Object.entries(found)) {
+    if (name.startsWith(workflow)) expect(error).toMatch(/^DeterminismViolationError/);
+    else expect(error).toBeNull();
+  }
+});

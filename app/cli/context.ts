@@ -54,7 +54,7 @@ export async function mustConnect(storeUri: string, options: CommonOptions): Pro
   const settings = await findServer({ ...options, storeUri });
   if (!settings) {
     throw new ServiceUnreachable(
-      `no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start one on this store with \`refineloop dev --store ${storeUri}\``,
+      `no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start one on this store with \`refineloop dev --store ${storeUri}\`; a suspended run goes on with \`refineloop run\``,
     );
   }
   return connect(settings);

@@ -6,6 +6,7 @@ import { InvalidInput } from '../../core/errors.js';
 import type { PreparedRun } from '../client/prepare-run.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 import { claimRun, startRun, waitForRun } from '../client/start-run.js';
+import { queuesWithoutWorker, workerAdvice } from '../client/queues.js';
 import { getStatus, type RunStatus } from '../client/status.js';
 import type { RunName } from '../client/control.js';
 import { startEmbedded, type Embedded } from '../embedded/start-embedded.js';
@@ -74,7 +75,9 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
     const over = Promise.race(waits);
     over.catch(() => undefined); // Thrown again below.
     while (outcome === undefined) {
-      await display.update(await getStatus(open.client, name));
+      const status = await getStatus(open.client, name);
+      const idle = status.steps.executed + status.steps.cached === 0 && !embedded ? await queuesWithoutWorker(open.client) : [];
+      await display.update(status, workerAdvice(idle));
       outcome = await Promise.race([over, sleep(display.everyMs, undefined, { ref: false })]);
     }
     if (outcome === 'interrupted') throw new Interrupted(howToGoOn(name, embedded !== null));

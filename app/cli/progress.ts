@@ -28,7 +28,8 @@ export function gainsSoFar(records: ItemRecord[], primary: string): GainSoFar[] 
 export interface ProgressDisplay {
   /** How often it is worth looking: each look reads the store and asks the server. */
   everyMs: number;
-  update(status: RunStatus): Promise<void>;
+  /** @param advice what a person should do for the run to go on, if anything */
+  update(status: RunStatus, advice?: string | null): Promise<void>;
   end(): void;
 }
 
@@ -40,9 +41,10 @@ export async function progressDisplay(store: Store, runId: string, links: { ui: 
   const draw = createLogUpdate(process.stderr);
   return {
     everyMs: 1_000,
-    async update(status) {
+    async update(status, advice) {
       const gains = gainsSoFar(await files.listItems(), primary);
-      draw([...statusLines(status, rate(status)), gainLine(gains, primary), links.ui ? pc.dim(`Temporal UI ${links.ui}`) : ''].join('\n'));
+      const lines = [...statusLines(status, rate(status)), gainLine(gains, primary), links.ui ? pc.dim(`Temporal UI ${links.ui}`) : ''];
+      draw([...lines, advice ? pc.yellow(advice) : ''].filter((line) => line !== '').join('\n'));
     },
     end: () => draw.done(),
   };
@@ -53,8 +55,8 @@ const PLAIN_EVERY_MS = 5_000;
 function plainLines(rate: (status: RunStatus) => number): ProgressDisplay {
   return {
     everyMs: PLAIN_EVERY_MS,
-    update(status) {
-      note(statusLines(status, rate(status)).join('  '));
+    update(status, advice) {
+      note([...statusLines(status, rate(status)), advice ?? ''].filter((line) => line !== '').join('  '));
       return Promise.resolve();
     },
     end: () => undefined,

@@ -5,4 +5,5 @@ export { prepareRun, software, type PreparedRun } from './prepare-run.js';
 export { claimRun, DEFAULT_CONCURRENCY, isOpen, startRun, waitForRun, type Started, type StartOptions } from './start-run.js';
 export { cancelRun, itemsToRetry, pauseRun, requireRun, resumeRun, retryRun, type RunName } from './control.js';
 export { getStatus, isOver, type RunStatus } from './status.js';
+export { queuesWithoutWorker } from './queues.js';
 export { ServiceUnreachable } from './service-unreachable.js';

@@ -5,11 +5,12 @@ import { itemPlan } from '../../../core/item-plan.js';
 import { joinPrompt } from '../../../core/policy/refine.js';
 import type { ItemRecord, TextValue } from '../../../core/types.js';
 import { verifyRun, type Store } from '../../../engine/storage/index.js';
+import { queuesWithoutWorker, workerAdvice } from '../../client/queues.js';
 import { getStatus, isOver } from '../../client/status.js';
 import { openRun, tryConnect, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
 import { onInterrupt } from '../interrupt.js';
-import { print, printJson, signed, table } from '../output.js';
+import { note, print, printJson, signed, table } from '../output.js';
 import { progressDisplay, statusLines } from '../progress.js';
 
 /** Commands that only read. They read the store when no server answers. */
@@ -62,6 +63,8 @@ async function status(runId: string, options: CommonOptions & { watch?: boolean 
     }
     if (options.json) printJson(now);
     else statusLines(now, 0).forEach((line) => print(line.replace(/ \(0\.0\/s\)/, '')));
+    const advice = open && !isOver(now.state) ? workerAdvice(await queuesWithoutWorker(open.client)) : null;
+    if (advice) note(advice);
     if (!options.json && now.source === 'store' && !isOver(now.state)) print('read from the store: no server answers, so nothing runs now');
   } finally {
     interrupt.dispose();

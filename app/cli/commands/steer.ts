@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { Client } from '@temporalio/client';
 import { cancelRun, itemsToRetry, pauseRun, resumeRun, retryRun, type RunName } from '../../client/control.js';
-import { getStatus } from '../../client/status.js';
+import { getStatus, isOver } from '../../client/status.js';
+import { InvalidInput } from '../../../core/errors.js';
 import { integer, mustConnect, openRun, withCommonOptions, type CommonOptions } from '../context.js';
 import { follow, withServer, type ExecuteOptions } from '../execute-run.js';
 import { print, printJson } from '../output.js';

@@ -34,6 +34,8 @@ function steer(
   withCommonOptions(program.command(name).description(description).argument('<run>')).action(
     async (runId: string, options: CommonOptions) => {
       const { run } = await openRun(runId, options);
+      const { state } = await getStatus(null, run);
+      if (isOver(state)) throw new InvalidInput(`run ${runId} has ended (${state}); there is nothing to ${name}`);
       const open = await mustConnect(run.storeUri, options);
       try {
         await act(open.client, run);

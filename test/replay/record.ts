@@ -5,7 +5,7 @@
  *     npm run build
  *     node --experimental-vm-modules node_modules/jest/bin/jest.js --testMatch '<rootDir>/test/replay/record.ts'
  *
- * A file is `<workflow>-<what happened>.json`, as `temporal workflow show --output json` prints it, less the machine's name.
+ * A file is `<workflow>-<what happened>.json`, as `temporal workflow show --output json` prints it, less the machine's name and folders.
  */
 import { jest } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
@@ -36,7 +36,7 @@ afterAll(() => cluster.stop());
 function save(workflowId: string, file: string): void {
   const args = ['workflow', 'show', '--workflow-id', workflowId, '--output', 'json', '--address', cluster.address];
   const text = execFileSync(findTemporalCli()!.path, args, { encoding: 'utf8', maxBuffer: 64 * 2 ** 20 });
-  const history = JSON.parse(text.replaceAll(hostname(), 'recorded')) as unknown;
+  const history = JSON.parse(text.replaceAll(hostname(), 'recorded').replaceAll(ROOT, '/refineloop/')) as unknown;
   writeFileSync(join(FOLDER, `${file}.json`), `${JSON.stringify(history)}\n`);
 }
 

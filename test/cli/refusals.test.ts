@@ -94,7 +94,9 @@ describe('models, exit code 2', () => {
 
   test('a missing file', async () => {
     rmSync(unet);
-    expect(await refusal(own(), 2)).toContain(unet);
+    const said = await refusal(own(), 2);
+    expect(said).toContain(join(pack, 'diffusion'));
+    expect(said).toContain('unet/model.onnx');
   });
 
   test('a file that is cut off, and one with a flipped byte', async () => {

@@ -12,7 +12,9 @@ import { CREATURES, WRITTEN, writeRecipe } from '../support/small-recipe.js';
 jest.setTimeout(300_000);
 
 /** More than a partition starts before it continues as new. */
-const ITEMS = 510;
+const ITEMS = 530;
+/** Long, so that a page of the index holds few items. */
+const CAPTION = 'A creature. '.repeat(20);
 
 test('items that are too large to travel fail each on its own, without a second attempt, over continue-as-new', async () => {
   const folder = scratch();
@@ -21,11 +23,11 @@ test('items that are too large to travel fail each on its own, without a second 
   mkdirSync(data);
   copyFileSync(join(CREATURES, 'test/creature-0601.png'), join(data, 'a.png'));
   const rows = Array.from({ length: ITEMS }, (_, i) =>
-    JSON.stringify({ id: `item-${i}`, file_name: 'a.png', text: 'A creature.', feedback: 'It is blue.' }),
+    JSON.stringify({ id: `item-${i}`, file_name: 'a.png', text: CAPTION, feedback: 'It is blue.' }),
   );
   writeFileSync(join(data, 'metadata.jsonl'), rows.join('\n'));
   // Each item's plan names all arms.
-  const arms = Array.from({ length: 700 }, (_, i) => ({ ...WRITTEN, name: `written-${i}-${'x'.repeat(40)}` }));
+  const arms = Array.from({ length: 420 }, (_, i) => ({ ...WRITTEN, name: `written-${i}-${'x'.repeat(40)}` }));
   const recipe = writeRecipe(folder, { dataset: { uri: data }, arms });
 
   const cluster = await Cluster.start();

@@ -9,6 +9,7 @@ import {
   setCurrentDetails,
   setHandler,
   startChild,
+  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { IndexPageEntry, ItemDone, ReadIndexPageResult, Selection } from '../activities/types.js';
@@ -137,9 +138,13 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
     }
     await waitUntil(() => running.size === 0);
   } catch (error) {
-    if (isCancellation(error)) await CancellationScope.nonCancellable(() => cancelItems());
+    if (isCancellation(error)) {
+      await CancellationScope.nonCancellable(() => cancelItems());
+      upsertSearchAttributes(attributes({ RefineStatus: 'cancelled' }));
+    }
     throw error;
   }
+  upsertSearchAttributes(attributes({ RefineStatus: budgetReached ? 'budget_reached' : 'completed' }));
   return { budgetReached };
 
   async function cancelItems(): Promise<void> {

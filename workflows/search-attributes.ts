@@ -14,6 +14,9 @@ export type AttributeValues = {
 export function attributes(values: AttributeValues): SearchAttributePair[] {
   return Object.entries(values).map(([name, value]) => {
     const key = defineSearchAttributeKey(name, SEARCH_ATTRIBUTES[name as keyof AttributeValues]);
-    return { key, value: typeof value === 'string' ? keyword(value) : value } as SearchAttributePair;
+    return { key, value: typeof value === 'string' ? keyword(value) : forPeople(value) } as SearchAttributePair;
   });
 }
+
+/** Four decimals: the list of workflows shows every digit. */
+const forPeople = (value: number): number => Math.round(value * 1e4) / 1e4;

@@ -175,19 +175,21 @@ describe('a run that is paused, resumed, cancelled and taken up again', () => {
       expect(status.name).not.toBe('RUNNING');
     }
     const { code, stderr } = await cli(['pause', run.id, '--store', run.store, '--address', cluster.address]);
-    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('is not open') });
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('has ended (cancelled)') });
   });
 
   test('taken up again by the same command, which executes no finished step again', async () => {
     await startScoring();
     expect(await run.follow(0)).toMatchObject({ state: 'completed', items: { total: 3, done: 3, cancelled: 0 } });
     expect(executedTwice(await run.ledger())).toEqual([]);
+    await stopScoring();
   });
 });
 
 test('a budget of images is never overshot, leaves no item half done, and ends with exit code 0', async () => {
   // An item takes two images at most: three items fit into seven.
   const run = new Run('budget', { limit: 5, arms: [CONTROL], more: { budget: { images: 7 } } });
+  await startScoring();
   await run.start('--concurrency', '4');
   const ended = await run.follow(0);
   expect(ended).toMatchObject({ state: 'budget_reached', items: { total: 5, done: 3, pending: 2, failed: 0 } });

@@ -174,7 +174,7 @@ test('without --json people get tables and no escape codes where output is piped
   const escape = '\u001b[';
   const coloured = await cli(on('items', 'one'), { env: { FORCE_COLOR: '1' } });
   expect(coloured.stdout).toContain(escape);
-  for (const env of [{}, { FORCE_COLOR: '1', NO_COLOR: '1' }]) {
+  for (const env of [{}, { FORCE_COLOR: '1', NO_COLOR: '1' }] as Array<Record<string, string>>) {
     const { code, stdout, stderr } = await cli(on('items', 'one'), { env });
     expect({ code, escapes: (stdout + stderr).includes(escape) }).toEqual({ code: 0, escapes: false });
     expect(stdout).toContain('creature-0602');

@@ -2,11 +2,11 @@ import {
   CancellationScope,
   ChildWorkflowCancellationType,
   ParentClosePolicy,
-  executeChild,
   getExternalWorkflowHandle,
   isCancellation,
   setCurrentDetails,
   setHandler,
+  startChild,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { FinishRunResult, IndexDatasetResult, Selection } from '../activities/types.js';
@@ -74,7 +74,9 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
         }
         const ranges = partitionRanges(index.items);
         partitions = ranges.map((_, n) => partitionWorkflowId(run.runId, n));
-        const results = await Promise.all(ranges.map((range, n) => runPartition(input, index, selection, n, range, ranges.length, paused)));
+        const results = await Promise.all(
+          ranges.map((range, n) => runPartition(input, index, selection, n, range, ranges.length, () => paused)),
+        );
         partitions = [];
         if (results.some((r) => r.budgetReached)) ended = 'budget_reached';
       }
@@ -101,16 +103,17 @@ async function finish(run: RunRef, ended: 'completed' | 'budget_reached' | 'canc
   return result;
 }
 
-function runPartition(
+async function runPartition(
   input: RefineDatasetInput,
   index: IndexDatasetResult,
   selection: Selection,
   n: number,
   [from, to]: [number, number],
   partitions: number,
-  paused: boolean,
+  isPaused: () => boolean,
 ): Promise<PartitionResult> {
-  return executeChild(refinePartition, {
+  const paused = isPaused();
+  const partition = await startChild(refinePartition, {
     workflowId: partitionWorkflowId(input.run.runId, n),
     staticSummary: `${input.run.runId}: items ${from}..${to - 1}`,
     // A root that is gone takes its partitions along; items in flight end on their own and are recorded.
@@ -132,6 +135,9 @@ function runPartition(
       },
     ],
   });
+  // A word that came before the partition was there has not reached it.
+  if (isPaused() !== paused) await partition.signal(isPaused() ? pauseSignal : resumeSignal);
+  return partition.result();
 }
 
 /** Even ranges [from, to) of at most {@link PARTITION_ITEMS} items. */

@@ -5,11 +5,11 @@ import { connect, findServer, type OpenClient } from '../client/connect.js';
 import { InvalidInput } from '../../core/errors.js';
 import type { PreparedRun } from '../client/prepare-run.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
-import { claimRun, startRun, waitForRun } from '../client/start-run.js';
+import { checkRunId, startRun, waitForRun } from '../client/start-run.js';
 import { queuesWithoutWorker, workerAdvice } from '../client/queues.js';
-import { getStatus, type RunStatus } from '../client/status.js';
+import { getStatus, isOver, type RunStatus } from '../client/status.js';
 import type { RunName } from '../client/control.js';
-import { startEmbedded, type Embedded } from '../embedded/start-embedded.js';
+import { ServerIsAnothers, startEmbedded, type Embedded } from '../embedded/start-embedded.js';
 import type { CommonOptions } from './context.js';
 import { Interrupted } from './exit-codes.js';
 import { onInterrupt } from './interrupt.js';
@@ -44,7 +44,7 @@ export interface Executed {
 export async function executeRun(prepared: PreparedRun, options: ExecuteOptions): Promise<Executed> {
   const { storeUri } = prepared;
   const name: RunName = { storeUri, runId: prepared.manifest.runId };
-  await claimRun(prepared);
+  await checkRunId(prepared);
   const files = (await openStore(storeUri)).run(name.runId);
   const kept = await files.readState();
   if (kept && ['completed', 'completed_with_failures', 'budget_reached'].includes(kept.state)) {
@@ -74,11 +74,16 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
   try {
     const over = Promise.race(waits);
     over.catch(() => undefined); // Thrown again below.
-    while (outcome === undefined) {
+    let overSince: number | null = null;
+    const look = async () => {
       const status = await getStatus(open.client, name);
+      overSince = isOver(status.state) ? (overSince ?? Date.now()) : null;
       const idle = status.steps.executed + status.steps.cached === 0 && !embedded ? await queuesWithoutWorker(open.client) : [];
       await display.update(status, workerAdvice(idle));
-      outcome = await Promise.race([over, sleep(display.everyMs, undefined, { ref: false })]);
+      await sleep(display.everyMs, undefined, { ref: false });
+    };
+    while (outcome === undefined && !(overSince !== null && Date.now() - overSince > OVER_FOR_MS)) {
+      outcome = (await Promise.race([over, look()])) ?? undefined;
     }
     if (outcome === 'interrupted') throw new Interrupted(howToGoOn(name, embedded !== null));
     const status = await getStatus(open.client, name);
@@ -90,6 +95,10 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
     interrupt.dispose();
   }
 }
+
+const ANOTHERS_START_MS = 1_000;
+/** A run whose store says that it is over, while its workflow cannot be asked or cannot close, is left after so long. */
+const OVER_FOR_MS = 15_000;
 
 /** Hands over a client: of the server that is named or of the store's own, else of one that is started now. */
 export async function withServer<T>(
@@ -111,7 +120,15 @@ export async function withServer<T>(
     );
   }
   note('starting the embedded Temporal server and workers …');
-  const embedded = await startEmbedded({ ...options, storeUri });
+  const embedded = await startEmbedded({ ...options, storeUri }).catch((error: unknown) => {
+    if (error instanceof ServerIsAnothers) return null;
+    throw error;
+  });
+  if (!embedded) {
+    note('another command has just started it; waiting for that one …');
+    await sleep(ANOTHERS_START_MS);
+    return withServer(storeUri, options, use);
+  }
   try {
     return await use(embedded.open, embedded);
   } catch (error) {

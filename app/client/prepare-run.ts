@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { InvalidInput } from '../../core/errors.js';
+import { InvalidInput, RefineError } from '../../core/errors.js';
 import { RUN_ID_PATTERN } from '../../core/ids.js';
 import { metricOf } from '../../core/item-plan.js';
 import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
@@ -25,7 +25,10 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
   if (runId !== undefined && !RUN_ID_PATTERN.test(runId)) {
     throw new InvalidInput(`run id ${JSON.stringify(runId)}: use letters, digits, ".", "_" and "-", at most 64`);
   }
-  const dataset = await readDataset(recipe.dataset.uri, recipe.dataset, baseDir, feedbackColumns(recipe));
+  const dataset = await readDataset(recipe.dataset.uri, recipe.dataset, baseDir, feedbackColumns(recipe)).catch((error: unknown) => {
+    if (RefineError.is(error) && error.code === 'InvalidInput') throw new InvalidInput(`${loaded.file}: dataset: ${error.message}`);
+    throw error;
+  });
   const rows = sampleRows(dataset.entries, recipe.dataset).length;
   if (!dataset.hasImages && metricOf(recipe.scores.primary.metric).needsTrueImage) {
     throw new InvalidInput(

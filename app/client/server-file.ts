@@ -19,6 +19,8 @@ export function embeddedFolder(storeUri: string): string {
   return join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state'), 'refineloop', encodeURIComponent(storeUri));
 }
 
+const ANSWER_TIMEOUT_MS = 2_000;
+
 const fileOf = (storeUri: string): string => join(embeddedFolder(storeUri), 'server.json');
 
 export async function writeServerFile(storeUri: string, server: ServerFile): Promise<void> {
@@ -28,15 +30,23 @@ export async function writeServerFile(storeUri: string, server: ServerFile): Pro
   await rename(`${file}.tmp`, file);
 }
 
-/** `undefined` where no embedded server has said that it is up. It may have been killed since: ask it. */
+/**
+ * The embedded server of a store, if it is up. One that was killed leaves its file behind, and its ports may be another
+ * store's by now: so the page is asked which store it serves.
+ */
 export async function readServerFile(storeUri: string): Promise<ServerFile | undefined> {
   try {
-    return JSON.parse(await readFile(fileOf(storeUri), 'utf8')) as ServerFile;
+    const server = JSON.parse(await readFile(fileOf(storeUri), 'utf8')) as ServerFile;
+    const answer = await fetch(`${server.web}/server`, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+    const { store } = (await answer.json()) as { store: string };
+    return store === storeUri ? server : undefined;
   } catch {
     return undefined;
   }
 }
 
+/** Takes this process's own word back; another's stays. */
 export async function removeServerFile(storeUri: string): Promise<void> {
-  await rm(fileOf(storeUri), { force: true });
+  const { pid } = (await readFile(fileOf(storeUri), 'utf8').then(JSON.parse, () => ({}))) as Partial<ServerFile>;
+  if (pid === process.pid) await rm(fileOf(storeUri), { force: true });
 }

@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, WorkflowNotFoundError } from '@temporalio/common';
 import type { Selection } from '../../activities/types.js';
+import { canonicalJson } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import { runWorkflowId } from '../../core/ids.js';
 import { TASK_QUEUES } from '../../core/queues.js';
@@ -8,6 +9,7 @@ import type { RunManifest } from '../../core/recipe.js';
 import { openStore } from '../../engine/storage/index.js';
 import type { FinishRunResult } from '../../activities/types.js';
 import type { RefineDatasetInput } from '../../workflows/refine-dataset.js';
+import { ServiceUnreachable } from './service-unreachable.js';
 import type { PreparedRun } from './prepare-run.js';
 
 /** Items in flight where nothing else is said: enough to keep a device busy while others wait for their scores. */
@@ -43,16 +45,36 @@ export async function startRun(client: Client, prepared: PreparedRun, options: S
  * Writes the manifest, or compares it with the one that is there.
  * @throws InvalidInput where the id belongs to another recipe
  */
-export async function claimRun({ manifest, storeUri }: PreparedRun): Promise<RunManifest> {
-  const files = (await openStore(storeUri)).run(manifest.runId);
-  const kept = await files.createManifest(manifest);
-  if (kept.recipeDigest !== manifest.recipeDigest) {
-    throw new InvalidInput(
-      `run ${manifest.runId} is there already with another recipe or other models (${kept.recipeDigest}, now ${manifest.recipeDigest}); give this one another id with --run`,
-    );
-  }
-  return kept;
+export async function claimRun(prepared: PreparedRun): Promise<RunManifest> {
+  const { manifest, storeUri } = prepared;
+  return requireSame(await (await openStore(storeUri)).run(manifest.runId).createManifest(manifest), prepared);
 }
+
+/**
+ * Whether the id is free or this run's own; writes nothing.
+ * @throws InvalidInput where it belongs to another recipe
+ */
+export async function checkRunId(prepared: PreparedRun): Promise<void> {
+  const kept = await (await openStore(prepared.storeUri)).run(prepared.manifest.runId).readManifest();
+  if (kept) requireSame(kept, prepared);
+}
+
+function requireSame(kept: RunManifest, { manifest }: PreparedRun): RunManifest {
+  if (kept.recipeDigest === manifest.recipeDigest) return kept;
+  const changed = differences(kept.recipe, manifest.recipe);
+  const what = changed.length > 0 ? `with another recipe (${changed.slice(0, 5).join('; ')})` : 'with other models';
+  throw new InvalidInput(`run ${manifest.runId} is there already ${what}; give this one another id with --run`);
+}
+
+/** Fields that differ, as `rounds: 2, now 1`. */
+function differences(before: unknown, now: unknown, path = ''): string[] {
+  if (canonicalJson(before ?? null) === canonicalJson(now ?? null)) return [];
+  if (!isObject(before) || !isObject(now)) return [`${path}: ${JSON.stringify(before)}, now ${JSON.stringify(now)}`];
+  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+  return names.flatMap((name) => differences(before[name], now[name], path === '' ? name : `${path}.${name}`));
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 export async function startWorkflow(client: Client, runId: string, store: string, options: StartOptions = {}): Promise<void> {
   const { concurrency = DEFAULT_CONCURRENCY, links = null, selection = { kind: 'missing' } } = options;
@@ -88,7 +110,9 @@ export async function waitForRun(client: Client, runId: string): Promise<void> {
       (result: FinishRunResult) => result,
       (error: unknown) => {
         if (error instanceof Error && error.name === 'WorkflowFailedError') return;
-        throw error;
+        throw new ServiceUnreachable(`the Temporal server went away while run ${runId} was open; the same command goes on with it`, {
+          cause: error,
+        });
       },
     );
 }

@@ -1,4 +1,4 @@
-import type { Client } from '@temporalio/client';
+import { isGrpcServiceError, ServiceError, type Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { itemPlan, worstCaseImages } from '../../core/item-plan.js';
 import { partitionWorkflowId, runWorkflowId } from '../../core/ids.js';
@@ -80,7 +80,7 @@ async function countItems(files: RunFiles, running: number, state: RunState): Pr
   return { ...ended, pending: open - inFlight, running: inFlight, cancelled };
 }
 
-/** What the server says; `null` where it knows nothing of the run any more. */
+/** What the server says; `null` where it does not answer or knows nothing of the run any more. */
 async function liveState(client: Client, files: RunFiles): Promise<{ state: RunState; running: number } | null> {
   const { runId } = files;
   const root = client.workflow.getHandle(runWorkflowId(runId));
@@ -88,7 +88,7 @@ async function liveState(client: Client, files: RunFiles): Promise<{ state: RunS
   try {
     status = (await root.describe()).status.name;
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return null;
+    if (error instanceof WorkflowNotFoundError || isServiceError(error)) return null;
     throw error;
   }
   if (status !== 'RUNNING') {
@@ -113,6 +113,8 @@ async function runningItems(client: Client, partition: string): Promise<number> 
     return 0;
   }
 }
+
+const isServiceError = (error: unknown): boolean => error instanceof ServiceError || isGrpcServiceError(error);
 
 const QUERY_TIMEOUT_MS = 3_000;
 

@@ -3,8 +3,21 @@
  * the terminal reaches neither it nor the server; ends the server when the parent says so or is gone, even by SIGKILL.
  */
 import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { claim } from './claim.js';
 
-const [command, ...args] = process.argv.slice(2);
+const [database, command, ...args] = process.argv.slice(2);
+
+// Two servers on one SQLite file spoil it: the guard of one that was just killed holds the name until its server is gone.
+const WAIT_MS = 15_000;
+for (const until = Date.now() + WAIT_MS; !(await claim(`database-${database}`)); await sleep(100)) {
+  if (Date.now() > until) {
+    console.error(`another server still has the database after ${WAIT_MS / 1000} s`);
+    process.exit(1);
+  }
+}
+if (!process.connected) process.exit(0);
+
 const server = spawn(command!, args, { stdio: ['ignore', 'inherit', 'inherit'] });
 const KILL_AFTER_MS = 5_000;
 

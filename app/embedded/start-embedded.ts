@@ -1,13 +1,17 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultLogger, NativeConnection, Runtime, type LogEntry, type Worker } from '@temporalio/worker';
-import { openStore } from '../../engine/storage/index.js';
+import { sha256Hex } from '../../core/content-hash.js';
+import { makeFolder, openStore } from '../../engine/storage/index.js';
 import { createWorker } from '../../workers/index.js';
 import { connect, type OpenClient } from '../client/connect.js';
+import { ServiceUnreachable } from '../client/service-unreachable.js';
 import { embeddedFolder, removeServerFile, writeServerFile } from '../client/server-file.js';
 import { serveStore } from '../web/serve.js';
+import { claim } from './claim.js';
+import { requireFreeSpace, watchFreeSpace } from './free-space.js';
 import { choosePort, startTemporalServer } from './temporal-server.js';
 
 export interface EmbeddedOptions {
@@ -29,8 +33,13 @@ export interface Embedded {
   stop(): Promise<void>;
 }
 
+/** Longer than the grace that workers give to their steps. */
+const STOP_TIMEOUT_MS = 15_000;
 const USUAL_WEB_PORT = 8234;
 const NAMESPACE = 'default';
+
+/** Thrown when another process has started, or is just starting, the embedded server of the same store. Use that one. */
+export class ServerIsAnothers extends ServiceUnreachable {}
 
 /**
  * The embedded default: Temporal's development server on a SQLite file beside the store, one worker a queue, and the
@@ -39,20 +48,27 @@ const NAMESPACE = 'default';
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const { storeUri } = options;
   const folder = embeddedFolder(storeUri);
-  const store = await openStore(storeUri);
-  await mkdir(folder, { recursive: true });
-  const webPort = await choosePort(options.webPort, USUAL_WEB_PORT, '--web-port');
-  const server = await startTemporalServer({
-    database: join(folder, 'temporal.sqlite'),
-    logFile: join(folder, 'temporal.log'),
-    port: options.port,
-    uiPort: options.uiPort,
-  });
-  const stopping: Array<() => Promise<void>> = [server.stop];
+  const claimed = await claim(`store-${sha256Hex(storeUri)}`);
+  if (!claimed) throw new ServerIsAnothers(`another command keeps the embedded server of ${storeUri}`);
+  const stopping: Array<() => Promise<void> | void> = [claimed.release];
   const stop = async () => {
-    for (const step of stopping.splice(0).reverse()) await step();
+    // Nothing waits for ever for what cannot end: a server on a full disk, a worker of a server that is gone.
+    for (const step of stopping.splice(0).reverse()) await Promise.race([step(), sleep(STOP_TIMEOUT_MS, undefined, { ref: false })]);
   };
   try {
+    const store = await openStore(storeUri);
+    await makeFolder(folder);
+    await requireFreeSpace(folder);
+    const space = watchFreeSpace(folder);
+    stopping.push(space.stop);
+    const webPort = await choosePort(options.webPort, USUAL_WEB_PORT, '--web-port');
+    const server = await startTemporalServer({
+      database: join(folder, 'temporal.sqlite'),
+      logFile: join(folder, 'temporal.log'),
+      port: options.port,
+      uiPort: options.uiPort,
+    });
+    stopping.push(server.stop);
     const web = await serveStore(store, webPort);
     stopping.push(web.close);
     const workers = await startWorkers(server.address, join(folder, 'workers.log'), options.devices ?? defaultDevices());
@@ -71,7 +87,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const died = server.ended.then(() => {
       throw new Error(`the embedded Temporal server has ended; its log is ${join(folder, 'temporal.log')}`);
     });
-    const broken = Promise.race([died, workers.failed]);
+    const broken = Promise.race([died, workers.failed, space.full]);
     broken.catch(() => undefined); // Whoever waits hears of it.
     return { open, ui: server.ui, web: web.url, broken, stop };
   } catch (error) {
@@ -120,6 +136,7 @@ function installLog(file: string): void {
   if (logInstalled) return;
   logInstalled = true;
   const log = createWriteStream(file, { flags: 'a' });
+  log.on('error', () => undefined); // A full disk is told by the store.
   const write = ({ level, message, meta, timestampNanos }: LogEntry) => {
     const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
     log.write(`${time} ${level} ${message} ${meta === undefined ? '' : JSON.stringify(meta, plain)}\n`);

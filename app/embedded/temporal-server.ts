@@ -7,8 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Connection } from '@temporalio/client';
 import getPort from 'get-port';
+import { sha256Hex } from '../../core/content-hash.js';
 import { SEARCH_ATTRIBUTES } from '../../core/search-attributes.js';
 import { findTemporalCli } from '#temporal-cli';
+import { claim } from './claim.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 
 export interface TemporalServerOptions {
@@ -51,7 +53,7 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
 
   const guard = fork(
     fileURLToPath(new URL('./server-guard.js', import.meta.url)),
-    [cli.path, ...serverArgs(options.database, port, uiPort)],
+    [sha256Hex(options.database), cli.path, ...serverArgs(options.database, port, uiPort)],
     {
       detached: true,
       execArgv: [],
@@ -59,6 +61,7 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
     },
   );
   const log = createWriteStream(options.logFile, { flags: 'a' });
+  log.on('error', () => undefined); // A full disk is told by the store, which knows what to do about it.
   guard.stdout!.pipe(log, { end: false });
   guard.stderr!.pipe(log, { end: false });
   const ended = new Promise<void>((resolve) => guard.once('exit', () => resolve()));
@@ -102,24 +105,14 @@ async function answers(address: string, guard: ChildProcess, logFile: string): P
   );
 }
 
-/** The port a person asked for, or refuses; else the usual one where it is free, else any. */
+/**
+ * The port a person asked for, or refuses; else the usual one where it is free, else any. Every command that starts wants
+ * the usual one, and it stays free for the seconds that the server takes to listen on it: so it is claimed first.
+ */
 export async function choosePort(asked: number | undefined, usual: number, option: string): Promise<number> {
-  if (asked === undefined) return (await claim(usual)) && (await isFree(usual)) ? usual : getPort({ host: HOST });
+  if (asked === undefined) return (await claim(`port-${usual}`)) && (await isFree(usual)) ? usual : getPort({ host: HOST });
   if (await isFree(asked)) return asked;
   throw new ServiceUnreachable(`port ${asked} is in use; stop what listens there, or name another with ${option}`);
-}
-
-/**
- * Every command that starts wants the usual port, and it stays free for the seconds that the server takes to listen on it:
- * who says first that it is his keeps it until his process ends. Said by the name of a socket, which Linux alone has.
- */
-function claim(port: number): Promise<boolean> {
-  if (process.platform !== 'linux') return Promise.resolve(true);
-  return new Promise((resolve) => {
-    const word = createServer().unref();
-    word.once('error', () => resolve(false));
-    word.listen(`\0refineloop-port-${port}`, () => resolve(true));
-  });
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -27,6 +27,8 @@ export async function serveStore(store: Store, port: number): Promise<WebServer>
         </ul>`,
     );
   });
+  // Which store this is: who finds an old address asks before he believes it.
+  app.get('/server', (c) => c.json({ store: store.uri }));
   app.get('/runs/:run/report/:file', async (c) => {
     const { run, file } = c.req.param();
     if (!RUN_ID_PATTERN.test(run) || !/^[\w.-]+$/.test(file)) return c.notFound();

@@ -99,7 +99,7 @@ function inStartOrder(items: readonly Item[], seed: number): IndexedItem[] {
 
 /**
  * Whose feedback a placebo shows, by index. Items with written feedback are dealt among themselves, so that none is
- * shown nothing where it could be shown something; a group of one joins the other.
+ * shown nothing where it could be shown something; the only one with feedback joins the others.
  */
 function placeboPartners(items: readonly Item[], seed: number): Map<number, number> {
   const written: number[] = [];
@@ -108,7 +108,7 @@ function placeboPartners(items: readonly Item[], seed: number): Map<number, numb
     if (Object.keys(item.feedback).length > 0) written.push(i);
     else if (item.trueImage) others.push(i);
   }
-  const groups = written.length === 1 || others.length === 1 ? [[...written, ...others].sort((a, b) => a - b)] : [written, others];
+  const groups = written.length === 1 ? [[...written, ...others].sort((a, b) => a - b)] : [written, others];
   const partners = new Map<number, number>();
   for (const [g, group] of groups.entries()) {
     for (const [k, partner] of derangement(group.length, seedOf(seed, 'placebo', g)).entries()) partners.set(group[k]!, group[partner]!);

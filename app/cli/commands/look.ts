@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
 import { itemPlan } from '../../../core/item-plan.js';
 import { joinPrompt } from '../../../core/policy/refine.js';
-import type { ItemRecord, TextValue } from '../../../core/types.js';
+import type { ItemRecord, ItemState, TextValue } from '../../../core/types.js';
 import { verifyRun, type Store } from '../../../engine/storage/index.js';
 import { queuesWithoutWorker, workerAdvice } from '../../client/queues.js';
 import { getStatus, isOver } from '../../client/status.js';
@@ -72,7 +72,12 @@ async function status(runId: string, options: CommonOptions & { watch?: boolean 
   }
 }
 
+const ITEM_STATES: string[] = ['improved', 'unchanged', 'uncurable', 'failed', 'skipped', 'cancelled'] satisfies ItemState[];
+
 async function items(runId: string, options: CommonOptions & { status?: string }): Promise<void> {
+  if (options.status !== undefined && !ITEM_STATES.includes(options.status)) {
+    throw new InvalidInput(`--status ${options.status}: the states of an item are ${ITEM_STATES.join(', ')}`);
+  }
   const { store } = await openRun(runId, options);
   const files = store.run(runId);
   const { primary } = itemPlan((await files.readManifest())!.recipe);
@@ -178,7 +183,9 @@ async function verify(runId: string, options: CommonOptions): Promise<void> {
     throw new FoundWrong(`${wrong} things are wrong in run ${runId}; a new run of the recipe (another --run) makes what is missing again`);
 }
 
+/** `null` where the arm drew nothing after round 0, which is no tie. */
 function gainOf(rounds: ItemRecord['arms'][number]['rounds'], metric: string): number | null {
+  if (rounds.length < 2) return null;
   const [first, last] = [rounds[0]?.scores[metric], rounds.at(-1)?.scores[metric]];
   return first === undefined || last === undefined ? null : last - first;
 }

@@ -57,7 +57,9 @@ export class Encoder {
   /** L2-normalised `text_embeds`. A text beyond the context is cut. Throws InvalidInput when the folder has no text model. */
   async embedText(text: string): Promise<Float32Array> {
     const file = join(this.folder, 'onnx', 'text_model.onnx');
-    const [model, tokenizer] = await Promise.all([this.sessions.load(file), this.loadTokenizer()]);
+    // The model first: where a folder has neither, the model is what should be named.
+    const model = await this.sessions.load(file);
+    const tokenizer = await this.loadTokenizer();
     const { ids, used } = tokenizer.encode(text);
     const feeds = { input_ids: model.tensor('input_ids', ids, [1, ids.length]) };
     if (model.inputNames.includes('attention_mask')) {

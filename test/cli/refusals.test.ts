@@ -1,4 +1,6 @@
 /** What cannot work is refused before anything starts: with the right exit code, by name, and leaving nothing behind. */
+import { claimRun, loadRecipe, prepareRun } from '../../app/client/index.js';
+import { storeUri } from '../../engine/storage/index.js';
 import { jest } from '@jest/globals';
 import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -111,13 +113,21 @@ describe('models, exit code 2', () => {
 });
 
 describe('servers', () => {
+  // A run that was begun on a server which is gone.
+  beforeAll(async () => {
+    const prepared = await prepareRun({ ...(await loadRecipe(recipe)), storeUri: storeUri(store, '/') }, 'dead');
+    await claimRun(prepared);
+  });
+
   test('--detach without a server names `dev`, exit code 2', async () => {
     expect(await refusal(run(recipe, '--detach'), 2)).toContain('refineloop dev');
   });
 
   test('an address where nobody answers: exit code 4 for run, steer and worker', async () => {
     const dead = '127.0.0.1:1';
-    expect(await refusal(run(recipe, '--run', 'dead', '--address', dead), 4)).toContain(dead);
+    expect(await refusal(run(recipe, '--run', 'ghost', '--address', dead), 4)).toContain(dead);
+    // What never started leaves no run behind.
+    expect(await refusal(['status', 'ghost', '--store', store], 2)).toContain('no run ghost');
     expect(await refusal(['pause', 'dead', '--store', store, '--address', dead], 4)).toContain(dead);
     expect(await refusal(['worker', '--queue', 'cpu', '--address', dead], 4)).toContain(dead);
   });

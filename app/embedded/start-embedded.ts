@@ -1,10 +1,11 @@
 import { createWriteStream } from 'node:fs';
+import { access, constants } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultLogger, NativeConnection, Runtime, type LogEntry, type Worker } from '@temporalio/worker';
 import { sha256Hex } from '../../core/content-hash.js';
-import { makeFolder, openStore } from '../../engine/storage/index.js';
+import { makeFolder, openStore, storageUnavailable } from '../../engine/storage/index.js';
 import { createWorker } from '../../workers/index.js';
 import { connect, type OpenClient } from '../client/connect.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
@@ -57,7 +58,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   };
   try {
     const store = await openStore(storeUri);
-    await makeFolder(folder);
+    await makeWritable(folder);
     await requireFreeSpace(folder);
     const space = watchFreeSpace(folder);
     stopping.push(space.stop);
@@ -93,6 +94,16 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** @throws StorageUnavailable that says what is in the way */
+async function makeWritable(folder: string): Promise<void> {
+  try {
+    await makeFolder(folder);
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw storageUnavailable('keep the embedded server in', folder, error);
   }
 }
 

@@ -9,3 +9,4 @@ export * from './verify.js';
 export * from './store.js';
 export * from './open-store.js';
 export { makeFolder } from './make-folder.js';
+export { storageUnavailable } from './file-errors.js';

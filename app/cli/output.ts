@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import pc from 'picocolors';
+import pc from './colours.js';
 
 /** The one JSON document of a command. */
 export function printJson(value: unknown): void {

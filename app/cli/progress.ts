@@ -1,5 +1,5 @@
 import { createLogUpdate } from 'log-update';
-import pc from 'picocolors';
+import pc from './colours.js';
 import { itemPlan } from '../../core/item-plan.js';
 import type { ItemRecord } from '../../core/types.js';
 import type { Store } from '../../engine/storage/index.js';

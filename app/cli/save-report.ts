@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pc from 'picocolors';
+import pc from './colours.js';
 import { openStore, type Store } from '../../engine/storage/index.js';
 import { isOver } from '../client/status.js';
 import { headline, renderReport, type ReportFormat, type ReportInput, type ResultsDocument } from '../report/index.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
-import pc from 'picocolors';
+import pc from '../colours.js';
 import { findTemporalCli } from '#temporal-cli';
 import { SEARCH_ATTRIBUTES } from '../../../core/search-attributes.js';
 import { verifyPack } from '../../../engine/inference/index.js';

@@ -1,8 +1,8 @@
-import { joinPrompt } from '../core/policy/refine.js';
+import { promptText } from '../core/policy/refine.js';
 import { DeviceLost } from '../core/errors.js';
 import { modelIdentity, type RunManifest } from '../core/recipe.js';
 import { seedOf } from '../core/seeds.js';
-import type { ArtifactRef, Digest, PromptPart, TextValue, Tokens } from '../core/types.js';
+import type { ArtifactRef, Digest, RefinedPrompt, TextValue, Tokens } from '../core/types.js';
 import type { GenerateRequest, InferenceHost } from '../engine/inference/index.js';
 import type { StepDefinition } from './run-step.js';
 import type { ActivityServices, RunContext } from './services.js';
@@ -15,13 +15,14 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
   return {
     step: 'generate',
     version: 1,
-    async prepare({ manifest, store }, { item, at, parts }) {
+    async prepare({ manifest, store }, { item, at, prompt: refined }) {
       const { model, scheduler, numInferenceSteps, guidanceScale, negativePrompt, height, width } = manifest.recipe.generator;
-      const texts = await Promise.all(parts.map((part) => readText({ store }, part)));
+      const texts = await Promise.all(refined.parts.map((part) => readText({ store }, part)));
+      const prompt = promptText(refined, texts, manifest.recipe.glossary);
       const seed = seedOf(manifest.recipe.seed, item.id, at.draw);
       return {
-        inputs: lineage(parts),
-        params: { prompt: joinPrompt(texts), negativePrompt, scheduler, numInferenceSteps, guidanceScale, height, width, seed },
+        inputs: lineage(refined),
+        params: { prompt, negativePrompt, scheduler, numInferenceSteps, guidanceScale, height, width, seed },
         model: modelIdentity(manifest, model),
         runtime: manifest.runtime,
         draw: at.draw,
@@ -59,6 +60,6 @@ export async function readText({ store }: Pick<RunContext, 'store'>, value: Text
   return Buffer.from(await store.getArtifact(value.ref)).toString('utf8');
 }
 
-function lineage(parts: PromptPart[]): Digest[] {
+function lineage({ parts }: RefinedPrompt): Digest[] {
   return parts.flatMap((part) => (part.ref ? [part.ref.digest] : []));
 }

@@ -1,9 +1,9 @@
 import { ApplicationFailure, Context, heartbeat } from '@temporalio/activity';
-import { failureCode, failurePolicy, ProviderThrottled, RefineError } from '../core/errors.js';
+import { failureCode, failurePolicy, ProviderThrottled, ProviderUnavailable } from '../core/errors.js';
 import { guardPayload } from '../core/payload-guard.js';
 import type { EmbedResult, StepAt, StepMeta } from '../core/types.js';
 import { embedStep, type EmbedOneInput } from './embed.js';
-import { feedbackStep } from './feedback.js';
+import { feedbackStep } from './feedback/index.js';
 import { generateStep } from './generate.js';
 import { indexDataset, readIndexPage, restoreSkipped } from './index-dataset.js';
 import { recallItem } from './recall.js';
@@ -32,6 +32,7 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
   };
   const generate = generateStep(services);
   const embed = embedStep(services);
+  const feedback = feedbackStep(services);
 
   return {
     indexDataset: activity(({ run }) => beating(async () => indexDataset(await services.openRun(run), (done) => heartbeat(done)))),
@@ -47,14 +48,14 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
     embed: activity(async ({ item, at, subject, encoders }) => {
       const result: EmbedResult = { embeddings: {}, meta: [] };
       for (const encoder of encoders) {
-        const one: EmbedOneInput = { subject, encoder };
+        const one: EmbedOneInput = { item, subject, encoder };
         const { embedding, ...meta } = await step(embed, one, item, at);
         result.embeddings[encoder] = embedding;
         result.meta.push(meta);
       }
       return result;
     }),
-    writeFeedback: activity((input) => step(feedbackStep, input, input.item, input.at)),
+    writeFeedback: activity((input) => step(feedback, input, input.item, input.at)),
     scoreImage: activity((input) => step(scoreStep, input, input.item, input.at)),
   };
 }
@@ -94,13 +95,13 @@ function asApplicationFailure(error: unknown, attempt: number): ApplicationFailu
   const policy = failurePolicy(code);
   const message = error instanceof Error ? error.message : String(error);
   const delayMs = Math.min(60_000, policy.firstDelayMs * 2 ** (attempt - 1));
-  const retryAfter = RefineError.is(error) && error instanceof ProviderThrottled ? error.retryAfterSeconds : undefined;
+  const asked = error instanceof ProviderThrottled || error instanceof ProviderUnavailable ? error.retryAfterSeconds : undefined;
   return ApplicationFailure.create({
     message,
     type: code,
     nonRetryable: attempt >= policy.maxAttempts,
     details: [attempt],
-    nextRetryDelay: retryAfter === undefined ? delayMs : retryAfter * 1000,
+    nextRetryDelay: asked === undefined ? delayMs : asked * 1000,
     cause: error instanceof Error ? error : undefined,
   });
 }

@@ -12,7 +12,7 @@ import {
   type TextValue,
 } from '../core/types.js';
 import { embedStep } from './embed.js';
-import { feedbackRounds, feedbackStep } from './feedback.js';
+import { feedbackRounds, feedbackStep } from './feedback/index.js';
 import { generateStep } from './generate.js';
 import { findRecorded, type StepDefinition } from './run-step.js';
 import { scoreStep } from './score.js';
@@ -28,19 +28,27 @@ const RECALL_BYTES = MAX_PAYLOAD_BYTES * 0.75;
  */
 export async function recallItem(services: ActivityServices, run: RunContext, item: ItemRef): Promise<RecallItemResult> {
   const indexed = await run.files.readIndexed(item.offset);
-  const input = await itemInput(run, indexed);
-  const recorded = new RecordedSteps(services, run, item);
+  const lender = await lenderOf(run, indexed);
+  const partner = lender && { run: item.run, offset: lender.offset, id: lender.id, key: lender.key };
+  const input = await itemInput(run, indexed, lender);
+  const recorded = new RecordedSteps(services, run, item, partner);
   await refineLoop(run.plan, input, recorded);
-  return { plan: run.plan, input, recalled: recorded.recalled };
+  return { plan: run.plan, input, partner, recalled: recorded.recalled };
+}
+
+/** The item whose feedback by a model the placebos show to this one. */
+async function lenderOf({ plan, files }: RunContext, item: IndexedItem): Promise<IndexedItem | null> {
+  return item.placebo === undefined || !plan.arms.some((arm) => arm.mirrors) ? null : files.readIndexed(item.placebo);
 }
 
 /** What the loop knows of an item; a long caption goes into the store. */
-async function itemInput(run: RunContext, item: IndexedItem): Promise<ItemInput> {
+async function itemInput(run: RunContext, item: IndexedItem, lender: IndexedItem | null): Promise<ItemInput> {
   const rounds = await Promise.all(run.plan.arms.map(async ({ name }) => [name, await feedbackRounds(run, item, name)] as const));
   return {
     caption: await textValue(run, item.caption),
     trueImage: item.trueImage ?? null,
     feedbackRounds: Object.fromEntries(rounds.filter((entry): entry is [string, number] => entry[1] !== undefined)),
+    partner: lender && { caption: await textValue(run, lender.caption) },
   };
 }
 
@@ -59,24 +67,31 @@ class RecordedSteps implements Steps {
     private readonly services: ActivityServices,
     private readonly run: RunContext,
     private readonly item: ItemRef,
+    private readonly lender: ItemRef | null,
+    /** Of the borrower, on the steps of a lender: results are kept there, under the lender's name. */
+    private readonly borrower: RecordedSteps | null = null,
   ) {}
 
-  generate: Steps['generate'] = async (at, parts) =>
-    this.keep(at, 'generate', '', await this.find(generateStep(this.services), at, { item: this.item, at, parts }));
+  partner(): Steps {
+    return this.lender === null ? this : new RecordedSteps(this.services, this.run, this.lender, null, this);
+  }
+
+  generate: Steps['generate'] = async (at, prompt) =>
+    this.keep(at, 'generate', '', await this.find(generateStep(this.services), at, { item: this.item, at, prompt }));
 
   embed: Steps['embed'] = async (at, subject, encoders) => {
     const embeddings: EmbedResult['embeddings'] = {};
     const meta: StepMeta[] = [];
     for (const encoder of encoders) {
-      const { embedding, ...found } = await this.find(embedStep(this.services), at, { subject, encoder });
+      const { embedding, ...found } = await this.find(embedStep(this.services), at, { item: this.item, subject, encoder });
       embeddings[encoder] = embedding;
       meta.push(found);
     }
     return this.keep(at, 'embed', `:${subject.role}`, { embeddings, meta });
   };
 
-  feedback: Steps['feedback'] = async (at, arm) =>
-    this.keep(at, 'feedback', '', await this.find(feedbackStep, at, { item: this.item, at, arm }));
+  feedback: Steps['feedback'] = async (at, arm, critique) =>
+    this.keep(at, 'feedback', '', await this.find(feedbackStep(this.services), at, { item: this.item, at, arm, critique }));
 
   score: Steps['score'] = async (at, subject) =>
     this.keep(at, 'score', '', await this.find(scoreStep, at, { item: this.item, at, subject }));
@@ -102,8 +117,13 @@ class RecordedSteps implements Steps {
   }
 
   private keep<T extends RecalledStep>(at: StepAt, step: StepName, suffix: string, result: T): T {
-    this.bytes += JSON.stringify(result).length + 80;
-    if (this.bytes < RECALL_BYTES) this.recalled[stepName(step, at, suffix)] = result;
+    if (this.borrower) this.borrower.put(stepName(step, at, suffix, this.item.id), result);
+    else this.put(stepName(step, at, suffix), result);
     return result;
+  }
+
+  private put(name: string, result: RecalledStep): void {
+    this.bytes += JSON.stringify(result).length + 80;
+    if (this.bytes < RECALL_BYTES) this.recalled[name] = result;
   }
 }

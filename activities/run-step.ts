@@ -1,3 +1,4 @@
+import { ModelOutputInvalid, ProviderUnavailable } from '../core/errors.js';
 import { stepKey } from '../core/step-key.js';
 import type { ArtifactRef, StepAt, StepKeyInput, StepMeta, StepRecord } from '../core/types.js';
 import type { ItemRef } from './types.js';
@@ -28,6 +29,8 @@ export interface StepDefinition<Input, Result> {
   step: StepKeyInput['step'];
   /** Raised when the same inputs no longer give the same result. */
   version: number;
+  /** Each call may cost money, also when its reply is lost. Default: none does. */
+  billable?(run: RunContext, input: Input): boolean;
   prepare(run: RunContext, input: Input): Promise<PreparedStep>;
   execute(run: RunContext, input: Input, prepared: PreparedStep, tools: StepTools): Promise<StepOutput>;
   read(record: StepRecord): Result;
@@ -74,7 +77,8 @@ export async function runStep<Input, Result>(
     await run.ledger.recorded(entry(definition, place, key));
     return { ...definition.read(found), key, ...CACHED };
   }
-  const attempt = await run.ledger.start({ ...entry(definition, place, key), attempt: place.attempt, device: place.device });
+  const billable = definition.billable?.(run, input) ?? false;
+  const attempt = await run.ledger.start({ ...entry(definition, place, key), attempt: place.attempt, device: place.device, billable });
   let startedAt = performance.now();
   const started = () => {
     startedAt = performance.now();
@@ -84,12 +88,15 @@ export async function runStep<Input, Result>(
     const seconds = secondsSince(startedAt);
     const unpinned = keyInput.model !== null && typeof keyInput.model !== 'string';
     const record = await run.store.recordStep({ ...keyInput, key, ...output, unpinned, seconds });
-    await run.ledger.end({ id: attempt, status: 'completed', seconds, bytes: bytesOf(record), tokens: tokensOf(record) });
+    const usd = (output.values['usd'] as number | undefined) ?? null;
+    await run.ledger.end({ id: attempt, status: 'completed', seconds, bytes: bytesOf(record), tokens: tokensOf(record), usd });
     return { ...definition.read(record), key, cached: false, attempts: place.attempt, seconds };
   } catch (error) {
-    const status = signal.aborted ? 'cancelled' : 'failed';
+    const replyLost = billable && (signal.aborted || (error instanceof ProviderUnavailable && error.replyLost));
+    const status = replyLost ? 'unknown' : signal.aborted ? 'cancelled' : 'failed';
     const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    await run.ledger.end({ id: attempt, status, seconds: secondsSince(startedAt), error: message }).catch(() => undefined);
+    const usd = error instanceof ModelOutputInvalid && billable ? error.usd : null;
+    await run.ledger.end({ id: attempt, status, seconds: secondsSince(startedAt), usd, error: message }).catch(() => undefined);
     throw error;
   }
 }

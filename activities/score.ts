@@ -1,6 +1,7 @@
 import { metricOf, scoreNames } from '../core/item-plan.js';
 import type { ArtifactRef, Digest } from '../core/types.js';
 import { scoreImage } from '../engine/metrics/index.js';
+import { asFloat32 } from './embed.js';
 import type { StepDefinition } from './run-step.js';
 import type { ScoreInput } from './types.js';
 
@@ -35,8 +36,3 @@ export const scoreStep: StepDefinition<ScoreInput, { scores: Record<string, numb
   },
   read: ({ values }) => ({ scores: values['scores'] as Record<string, number> }),
 };
-
-/** Copies, because a view needs an offset that is a multiple of four. */
-function asFloat32(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer);
-}

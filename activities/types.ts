@@ -1,13 +1,13 @@
 import type { BudgetRecipe } from '../core/recipe.js';
 import type { ItemPlan } from '../core/item-plan.js';
-import type { EmbedSubject, ItemInput, ScoreSubject } from '../core/refine-loop.js';
+import type { Critique, EmbedSubject, ItemInput, ScoreSubject } from '../core/refine-loop.js';
 import type {
   EmbedResult,
   FeedbackResult,
   GenerateResult,
   ItemOutcome,
   ItemState,
-  PromptPart,
+  RefinedPrompt,
   RunRef,
   RunState,
   ScoreResult,
@@ -76,6 +76,8 @@ export interface RecallItemInput {
 export interface RecallItemResult {
   plan: ItemPlan;
   input: ItemInput;
+  /** The item that placebos of model arms borrow from; `null` where there is none. */
+  partner: ItemRef | null;
   /** Results of steps that are recorded, by `stepName` (core/step-name.ts). */
   recalled: Record<string, RecalledStep>;
 }
@@ -84,7 +86,7 @@ export type RecalledStep = GenerateResult | EmbedResult | FeedbackResult | Score
 export interface GenerateInput {
   item: ItemRef;
   at: StepAt;
-  parts: PromptPart[];
+  prompt: RefinedPrompt;
 }
 export interface EmbedInput {
   item: ItemRef;
@@ -96,6 +98,7 @@ export interface FeedbackInput {
   item: ItemRef;
   at: StepAt;
   arm: string;
+  critique: Critique;
 }
 export interface ScoreInput {
   item: ItemRef;

@@ -8,6 +8,7 @@ export const FAILURE_CODES = [
   'HostCrashed',
   'StorageUnavailable',
   'ProviderThrottled',
+  'ProviderUnavailable',
   'DeviceLost',
   'Unexpected',
 ] as const;
@@ -39,10 +40,13 @@ export class InvalidInput extends RefineError {
   }
 }
 
-/** Thrown when a model answers, but with something that is no result: NaN, nothing, a blocked picture. */
+/** Thrown when a model answers, but with something that is no result: NaN, nothing, a refusal, a blocked picture. */
 export class ModelOutputInvalid extends RefineError {
-  constructor(message: string, options?: { cause?: unknown }) {
+  /** What the answer was billed all the same, in US dollars. */
+  readonly usd: number;
+  constructor(message: string, options?: { cause?: unknown; usd?: number }) {
     super('ModelOutputInvalid', message, options);
+    this.usd = options?.usd ?? 0;
   }
 }
 
@@ -77,6 +81,18 @@ export class ProviderThrottled extends RefineError {
   }
 }
 
+/** Thrown when a remote model gives no usable reply: unreachable, a server error, a connection that broke. */
+export class ProviderUnavailable extends RefineError {
+  readonly retryAfterSeconds?: number;
+  /** The request was sent and its reply never came: it may have been carried out, and billed. */
+  readonly replyLost: boolean;
+  constructor(message: string, options: { cause?: unknown; retryAfterSeconds?: number; replyLost?: boolean } = {}) {
+    super('ProviderUnavailable', message, options);
+    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.replyLost = options.replyLost ?? false;
+  }
+}
+
 /** Thrown when the device that a step was pinned to is gone. */
 export class DeviceLost extends RefineError {
   constructor(message: string, options?: { cause?: unknown }) {
@@ -108,6 +124,8 @@ export function failurePolicy(code: FailureCode): FailurePolicy {
       return { maxAttempts: 5, firstDelayMs: 1_000, redraw: false };
     case 'ProviderThrottled':
       return { maxAttempts: 10, firstDelayMs: 5_000, redraw: false };
+    case 'ProviderUnavailable':
+      return { maxAttempts: 6, firstDelayMs: 2_000, redraw: false };
     case 'DeviceLost':
       return { maxAttempts: 3, firstDelayMs: 1_000, redraw: false };
     case 'Unexpected':

@@ -1,4 +1,4 @@
-import type { ArmRecipe, Recipe, RefinerName, StopRecipe } from './recipe.js';
+import type { ArmRecipe, FeedbackRecipe, Recipe, RefinerName, StopRecipe } from './recipe.js';
 
 /** Where a step runs. `orchestrator` is the workflow's own queue. */
 export type QueueRole = 'orchestrator' | 'cpu' | 'gpu';
@@ -15,6 +15,7 @@ export interface ItemPlan {
   textEncoders: string[];
   stop: StopRecipe;
   gate: number | null;
+  repeats: number;
 }
 
 export interface ArmPlan {
@@ -22,14 +23,39 @@ export interface ArmPlan {
   oracle: boolean;
   /** `null`: control. */
   source: FeedbackSource | null;
+  /** A placebo of a model's arm: that arm, which is carried out on another item for its feedback. */
+  mirrors?: ArmPlan;
+  /** The critic reads the picture through an image encoder of its own. */
+  encodes: boolean;
+  /** The critic is shown the feedback of earlier rounds. */
+  memory: boolean;
   refine: RefinerName;
+  feedbackWeight: number;
   seeds: 'keep' | 'new';
 }
 
-export type FeedbackSource = 'dataset' | 'shuffled';
+export type FeedbackSource = FeedbackRecipe['source'];
 
-/** Which queue writes an arm's feedback: models go to a device, everything else stays on the workflow's own queue. */
-export const feedbackQueue: Record<FeedbackSource, QueueRole> = { dataset: 'orchestrator', shuffled: 'orchestrator' };
+/** A way to feedback: where it runs, and whether it looks at the picture or only looks something up. */
+export interface FeedbackKind {
+  queue: QueueRole;
+  /** It reads the picture, so it can write for every round, and what it read belongs to the feedback's lineage. */
+  looks: boolean;
+  /** Each call may cost money, also when its reply is lost. */
+  billable: boolean;
+}
+
+/** Local models go to a device, remote ones to the CPU queue, look-ups stay on the workflow's own queue. */
+export const FEEDBACK_KINDS: Record<FeedbackSource, FeedbackKind> = {
+  dataset: { queue: 'orchestrator', looks: false, billable: false },
+  shuffled: { queue: 'orchestrator', looks: false, billable: false },
+  opt: { queue: 'gpu', looks: true, billable: false },
+  chat: { queue: 'cpu', looks: true, billable: true },
+  rewrite: { queue: 'cpu', looks: true, billable: true },
+};
+
+/** Name under which an arm's own image encoder stands among the encoders. */
+export const armEncoder = (arm: string): string => `arm:${arm}`;
 
 /** A score: what it reads, its range, and whether it may stop the loop. */
 export interface Metric {
@@ -66,21 +92,39 @@ export function itemPlan(recipe: Recipe): ItemPlan {
   const encoders = metrics.filter((m) => metricOf(m).reads === 'embeddings');
   return {
     rounds: recipe.rounds,
-    arms: recipe.arms.map(armPlan),
+    arms: recipe.arms.map((arm) => armPlan(recipe, arm)),
     select: recipe.scores.select.metric,
     primary: recipe.scores.primary.metric,
     imageEncoders: encoders,
     textEncoders: encoders.filter((m) => metricOf(m).needsCaption),
     stop: recipe.stop,
     gate: recipe.gate.score,
+    repeats: recipe.repeats,
   };
 }
 
-function armPlan(arm: ArmRecipe): ArmPlan {
-  return { name: arm.name, oracle: arm.oracle, source: arm.feedback?.source ?? null, refine: arm.refine, seeds: arm.seeds };
+function armPlan(recipe: Recipe, arm: ArmRecipe): ArmPlan {
+  const { name, oracle, feedback, refine, feedbackWeight, seeds } = arm;
+  const from = feedback?.source === 'shuffled' ? recipe.arms.find((other) => other.name === feedback.from) : undefined;
+  const mirrored = from?.feedback && FEEDBACK_KINDS[from.feedback.source].looks ? from : undefined;
+  return {
+    name,
+    oracle,
+    source: feedback?.source ?? null,
+    encodes: feedback?.source === 'opt',
+    memory: feedback !== null && 'memory' in feedback && feedback.memory,
+    refine,
+    feedbackWeight,
+    seeds,
+    ...(mirrored ? { mirrors: armPlan(recipe, mirrored) } : {}),
+  };
 }
 
-/** Generator calls of one item when every step runs: round 0 once, then every arm's rounds. */
+/**
+ * Generator calls of one item when every step runs: in each repeat round 0 once, then every arm's rounds, and for the placebo of
+ * a model's arm the rounds of the item that it borrows from, should that one not have run yet.
+ */
 export function worstCaseImages(plan: ItemPlan): number {
-  return 1 + plan.arms.length * plan.rounds;
+  const borrowed = plan.arms.filter((arm) => arm.mirrors).length * plan.rounds;
+  return plan.repeats * (1 + plan.arms.length * plan.rounds + borrowed);
 }

@@ -14,6 +14,10 @@ export interface Recipe {
   batching: 'exact' | 'fast';
   executionProvider: ExecutionProvider;
   budget: BudgetRecipe;
+  /** How often each item is run, every time with seeds of its own. */
+  repeats: number;
+  /** Words that the generator misreads and what it is told instead; whole words, whatever their case, in every prompt. */
+  glossary: Record<string, string>;
 }
 
 export interface DatasetRecipe {
@@ -22,6 +26,8 @@ export interface DatasetRecipe {
   sample: { n: number; seed: number } | null;
   limit: number | null;
   columns: { id: string; caption: string; image: string; feedback: string };
+  /** Columns (`a.b` reaches into an object) by whose values the report splits its tables. */
+  strata: string[];
 }
 
 export interface GeneratorRecipe {
@@ -46,13 +52,47 @@ export type SchedulerName = (typeof SCHEDULERS)[number];
 export const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt'] as const;
 export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
 
-export const REFINERS = ['append', 'prepend', 'replace'] as const;
+export const REFINERS = ['append', 'prepend', 'replace', 'blend', 'chunk'] as const;
 export type RefinerName = (typeof REFINERS)[number];
 
 export type FeedbackRecipe =
   | { source: 'dataset'; column: string | null }
   /** Another item's feedback of the arm `from`: the placebo. */
-  | { source: 'shuffled'; from: string };
+  | { source: 'shuffled'; from: string }
+  | OptFeedbackRecipe
+  | ChatFeedbackRecipe;
+
+/** A causal language model that reads the picture as integer tokens (the paper's OPT arm). */
+export interface OptFeedbackRecipe {
+  source: 'opt';
+  /** Folder as transformers.js loads it, with `prompt.json` beside the weights. */
+  model: string;
+  /** ViT-MAE folder whose features become the tokens. */
+  imageEncoder: string;
+  /** True: the caption in the prompt is followed by the feedback of earlier rounds. */
+  memory: boolean;
+  maxNewTokens: number;
+}
+
+/** A vision model behind an OpenAI-compatible endpoint. `rewrite` asks it for a whole new prompt instead of for feedback. */
+export interface ChatFeedbackRecipe {
+  source: 'chat' | 'rewrite';
+  baseUrl: string;
+  model: string;
+  /** Whatever tells two versions of a remote model apart; part of the step key. */
+  revision: string | null;
+  /** Environment variable that holds the key. */
+  apiKeyEnv: string;
+  /** True: the critic is shown the feedback of earlier rounds. */
+  memory: boolean;
+  /** Replaces the built-in instructions. */
+  instructions: string | null;
+  maxTokens: number;
+  temperature: number;
+  timeoutSeconds: number;
+  /** US dollars a million tokens; `null`: not known, nothing is counted. */
+  price: { input: number; output: number } | null;
+}
 
 export interface ArmRecipe {
   name: string;
@@ -61,6 +101,8 @@ export interface ArmRecipe {
   /** `null`: the control arm. */
   feedback: FeedbackRecipe | null;
   refine: RefinerName;
+  /** Share of the feedback in the mix of `blend`, 0 to 1. */
+  feedbackWeight: number;
   /** `keep`: round 0's seed in every round; `new`: a fresh draw each round. */
   seeds: 'keep' | 'new';
 }

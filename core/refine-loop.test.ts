@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import type { ArmPlan, ItemPlan } from './item-plan.js';
-import { refineLoop, StepFailed, type ItemInput, type Steps } from './refine-loop.js';
+import { refineLoop, StepFailed, type Critique, type ItemInput, type Steps } from './refine-loop.js';
 import type { ArtifactRef, StepAt } from './types.js';
 
 const ref = (name: string): ArtifactRef => ({ digest: `sha256:${name}`, mediaType: 'x', bytes: 1, derivedFrom: [] });
-const CONTROL: ArmPlan = { name: 'control', oracle: false, source: null, refine: 'append', seeds: 'keep' };
-const WRITTEN: ArmPlan = { name: 'written', oracle: true, source: 'dataset', refine: 'append', seeds: 'keep' };
-const PLACEBO: ArmPlan = { name: 'placebo', oracle: false, source: 'shuffled', refine: 'append', seeds: 'new' };
+const REST = { encodes: false, memory: false, refine: 'append' as const, feedbackWeight: 0.5 };
+const CONTROL: ArmPlan = { name: 'control', oracle: false, source: null, ...REST, seeds: 'keep' };
+const WRITTEN: ArmPlan = { name: 'written', oracle: true, source: 'dataset', ...REST, seeds: 'keep' };
+const PLACEBO: ArmPlan = { name: 'placebo', oracle: false, source: 'shuffled', ...REST, seeds: 'new' };
 const PLAN: ItemPlan = {
   rounds: 2,
   arms: [CONTROL, WRITTEN, PLACEBO],
@@ -16,21 +17,28 @@ const PLAN: ItemPlan = {
   textEncoders: ['clip_text'],
   stop: { target: null, patience: null, minGain: 0 },
   gate: null,
+  repeats: 1,
 };
-const ITEM: ItemInput = { caption: { text: 'a cat' }, trueImage: ref('true'), feedbackRounds: { written: 2, placebo: 2 } };
+const ITEM: ItemInput = { caption: { text: 'a cat' }, trueImage: ref('true'), feedbackRounds: { written: 2, placebo: 2 }, partner: null };
 
-type Calls = Array<{ step: string; at: StepAt; prompt?: string }>;
+type Calls = Array<{ step: string; at: StepAt; prompt?: string; of?: string }>;
 
 /** Steps that write down what was asked of them; scores by arm and round. */
-function steps(calls: Calls, scoreOf: (at: StepAt) => number = () => 0.5, fail?: (step: string, at: StepAt) => Error | undefined): Steps {
+function steps(
+  calls: Calls,
+  scoreOf: (at: StepAt) => number = () => 0.5,
+  fail?: (step: string, at: StepAt, of?: string) => Error | undefined,
+  of?: string,
+): Steps {
   const meta = { key: 'k', cached: false, attempts: 1, seconds: 1 };
   const call = (step: string, at: StepAt, prompt?: string) => {
-    calls.push({ step, at, ...(prompt === undefined ? {} : { prompt }) });
-    const error = fail?.(step, at);
+    calls.push({ step, at, ...(prompt === undefined ? {} : { prompt }), ...(of === undefined ? {} : { of }) });
+    const error = fail?.(step, at, of);
     if (error) throw error;
   };
   return {
-    async generate(at, parts) {
+    partner: () => steps(calls, scoreOf, fail, 'partner'),
+    async generate(at, { parts }) {
       call('generate', at, parts.map((p) => p.text).join('|'));
       return { ...meta, image: ref(`${at.arm}-${at.round}-${at.draw}`), seed: at.draw, tokens: { used: 3, cut: 0 } };
     },
@@ -40,7 +48,7 @@ function steps(calls: Calls, scoreOf: (at: StepAt) => number = () => 0.5, fail?:
     },
     async feedback(at, arm) {
       call('feedback', at);
-      return { ...meta, feedback: { text: `${arm}${at.round}`, ref: ref('f') } };
+      return { ...meta, usd: 0, feedback: { text: `${of ?? ''}${arm}${at.round}`, ref: ref('f') } };
     },
     async score(at) {
       call('score', at);
@@ -176,4 +184,57 @@ test('whatever the scores, the best round is the selector’s best and every gen
       expect(outcome.spent.images).toBe(calls.filter((c) => c.step === 'generate').length);
     }),
   );
+});
+
+const OPT: ArmPlan = { name: 'opt', oracle: false, source: 'opt', ...REST, encodes: true, seeds: 'keep' };
+const OPT_PLACEBO: ArmPlan = { name: 'opt-placebo', oracle: false, source: 'shuffled', ...REST, seeds: 'keep', mirrors: OPT };
+const MODEL_PLAN: ItemPlan = { ...PLAN, arms: [OPT, OPT_PLACEBO] };
+const MODEL_ITEM: ItemInput = { ...ITEM, feedbackRounds: {}, partner: { caption: { text: 'a dog' } } };
+
+test('a critic is shown the picture by its own encoder, and the steps that led to it', async () => {
+  const seen: Critique[] = [];
+  const calls: Calls = [];
+  const plain = steps(calls);
+  const watching: Steps = { ...plain, feedback: (at, arm, critique) => (seen.push(critique), plain.feedback(at, arm, critique)) };
+  await refineLoop({ ...MODEL_PLAN, arms: [{ ...OPT, memory: true }] }, MODEL_ITEM, watching);
+  expect(calls.filter((c) => c.step === 'embed:critic').map((c) => c.at.round)).toEqual([1, 2]);
+  expect(seen.map((c) => c.picture.digest)).toEqual(['sha256:null-0-0', 'sha256:opt-1-0']);
+  expect(seen.map((c) => c.features?.digest)).toEqual(['sha256:arm:opt', 'sha256:arm:opt']);
+  expect(seen.map((c) => c.earlier.map((e) => e.text))).toEqual([[], ['opt1']]);
+  // Round 1: generate, features. Round 2: those, the feedback, the next picture, its features.
+  expect(seen.map((c) => c.trail.length)).toEqual([2, 5]);
+});
+
+test("the placebo of a model's arm shows what the model writes on another item's pictures", async () => {
+  const calls: Calls = [];
+  const { arms } = await refineLoop(MODEL_PLAN, MODEL_ITEM, steps(calls));
+  expect(arms.map((arm) => arm.rounds.map((r) => r.feedback?.text ?? null))).toEqual([
+    [null, 'opt1', 'opt2'],
+    [null, 'partneropt1', 'partneropt2'],
+  ]);
+  const borrowed = calls.filter((c) => c.of === 'partner');
+  expect(borrowed.filter((c) => c.step === 'generate').map((c) => [c.at.arm, c.at.round, c.prompt])).toEqual([
+    [null, 0, 'a dog'],
+    ['opt', 1, 'a dog|partneropt1'],
+  ]);
+  expect(borrowed.filter((c) => c.step === 'feedback').map((c) => c.at)).toEqual([1, 2].map((round) => ({ arm: 'opt', round, draw: 0 })));
+});
+
+test("what the other item's model cannot write ends the placebo and fails nothing; what a device cannot do does", async () => {
+  const failing = (type: string) => (step: string, at: StepAt, of?: string) =>
+    step === 'feedback' && of ? new StepFailed({ type, message: 'no', step: 'feedback', arm: 'opt', round: at.round, attempt: 1 }) : undefined;
+  const ended = await refineLoop(MODEL_PLAN, MODEL_ITEM, steps([], undefined, failing('ModelOutputInvalid')));
+  expect(ended.state).not.toBe('failed');
+  expect(ended.arms[1]).toMatchObject({ stopped: { round: 0, reason: 'feedback_ended' } });
+  const lost = await refineLoop(MODEL_PLAN, MODEL_ITEM, steps([], undefined, failing('DeviceLost')));
+  expect(lost.state).toBe('failed');
+});
+
+test('repeats run the item again with seeds of their own, from the same references', async () => {
+  const calls: Calls = [];
+  const { arms } = await refineLoop({ ...PLAN, repeats: 2 }, ITEM, steps(calls));
+  expect(arms.map((arm) => `${arm.name} ${arm.repeat}`)).toEqual(['control 0', 'written 0', 'placebo 0', 'control 1', 'written 1', 'placebo 1']);
+  const draws = calls.filter((c) => c.step === 'generate').map((c) => c.at.draw);
+  expect(new Set(draws)).toEqual(new Set([0, 1, 2, 10_000, 10_001, 10_002]));
+  expect(calls.filter((c) => c.step === 'embed:true')).toHaveLength(1);
 });

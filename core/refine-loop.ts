@@ -1,4 +1,4 @@
-import type { ArmPlan, ItemPlan } from './item-plan.js';
+import { armEncoder, type ArmPlan, type ItemPlan } from './item-plan.js';
 import { refiners } from './policy/refine.js';
 import { bestRound, gated, stopReason } from './policy/stop.js';
 import type {
@@ -10,13 +10,14 @@ import type {
   GenerateResult,
   ItemOutcome,
   ItemState,
-  PromptPart,
+  RefinedPrompt,
   RoundOutcome,
   ScoreResult,
   StepAt,
   StepFailure,
   StepMeta,
   StopReason,
+  TextArtifact,
   TextValue,
 } from './types.js';
 
@@ -26,20 +27,35 @@ export interface ItemInput {
   trueImage: ArtifactRef | null;
   /** Rounds for which an arm has feedback at all; arms that are not named have it for every round. */
   feedbackRounds: Record<string, number>;
+  /** Caption of the item that the placebo of a model's arm borrows from; `null` where there is none or no such arm. */
+  partner: { caption: TextValue } | null;
 }
 
-/** What is embedded: a round's picture, or what pictures are compared with. */
-export type EmbedSubject = { role: 'picture' | 'true'; image: ArtifactRef } | { role: 'caption'; text: TextValue };
+/** What is embedded: a round's picture for the scores or for a critic, or what pictures are compared with. */
+export type EmbedSubject = { role: 'picture' | 'critic' | 'true'; image: ArtifactRef } | { role: 'caption'; text: TextValue };
+
+/** What a critic is shown. */
+export interface Critique {
+  picture: ArtifactRef;
+  /** The picture by the critic's own image encoder, where it has one. */
+  features: ArtifactRef | null;
+  /** Feedback of earlier rounds, oldest first; empty where the recipe gives the critic no memory. */
+  earlier: TextArtifact[];
+  /** Keys of all steps that led to the picture: its lineage. */
+  trail: string[];
+}
 
 /**
  * Who carries the steps out. The workflow schedules activities; a look-up reads records; a test may count.
  * A step that failed for good throws {@link StepFailed}.
  */
 export interface Steps {
-  generate(at: StepAt, parts: PromptPart[]): Promise<GenerateResult>;
+  generate(at: StepAt, prompt: RefinedPrompt): Promise<GenerateResult>;
   embed(at: StepAt, subject: EmbedSubject, encoders: string[]): Promise<EmbedResult>;
-  feedback(at: StepAt, arm: string): Promise<FeedbackResult>;
+  feedback(at: StepAt, arm: string, critique: Critique): Promise<FeedbackResult>;
   score(at: StepAt, subject: ScoreSubject): Promise<ScoreResult>;
+  /** The same steps on the item that placebos borrow from. */
+  partner(): Steps;
   /** Called after each round, to show where the item is. */
   progress?(at: StepAt, round: RoundOutcome): void;
 }
@@ -66,42 +82,55 @@ export class StepFailed extends Error {
 
 const NO_STOP = { target: null, patience: null, minGain: 0 };
 
-/** New samples that an unusable picture is given before the step counts as failed. */
+/** New samples that unusable output is given before the step counts as failed. */
 const REDRAWS = 2;
 /** Redraws number from here, clear of the draws that control seeds use. */
-const REDRAW_STRIDE = 1000;
+export const REDRAW_STRIDE = 1000;
+/** Repeat r begins at r times this many draws, clear of redraws. */
+export const REPEAT_STRIDE = 10_000;
+
+/** Which redraw of a step a draw is; 0 for the first try. */
+export const redrawOf = (draw: number): number => Math.floor((draw % REPEAT_STRIDE) / REDRAW_STRIDE);
+
+/** Everything that one item's loop works with. */
+interface Loop {
+  plan: ItemPlan;
+  item: ItemInput;
+  steps: Steps;
+  tally: Tally;
+  references: Record<string, ArtifactRef>;
+}
 
 /**
- * The refine loop on one item: round 0 once, then every arm from it, side by side.
+ * The refine loop on one item: round 0 once, then every arm from it, side by side; all of it again, with other seeds, in each repeat.
  * Pure and deterministic: the same code runs in the workflow, in look-ups of recorded items and in plans.
  */
 export async function refineLoop(plan: ItemPlan, item: ItemInput, steps: Steps): Promise<ItemOutcome> {
   const tally = new Tally();
-  let round0: RoundOutcome;
-  let references: Record<string, ArtifactRef>;
+  const arms: ArmOutcome[] = [];
   try {
-    const start: StepAt = { arm: null, round: 0, draw: 0 };
-    references = await embedReferences(plan, item, steps, tally, start);
-    round0 = await makeRound(plan, item, steps, tally, references, start, refiners.append(item.caption, []), null);
+    const references = await embedReferences(plan, item, steps, tally, { arm: null, round: 0, draw: 0 });
+    const loop: Loop = { plan, item, steps, tally, references };
+    const repeats = Array.from({ length: plan.repeats }, (_, repeat) => runRepeat(loop, repeat));
+    for (const outcomes of await Promise.all(repeats)) arms.push(...outcomes);
   } catch (error) {
     return { state: 'failed', arms: [], ...tally.total(), failure: asStepFailure(error) };
   }
-  const arms = await Promise.all(plan.arms.map((arm) => runArm(plan, arm, item, steps, tally, references, round0)));
   const failure = arms.find((arm) => arm.failure)?.failure;
   return { state: itemState(plan, arms), arms, ...tally.total(), ...(failure ? { failure } : {}) };
 }
 
-async function runArm(
-  plan: ItemPlan,
-  arm: ArmPlan,
-  item: ItemInput,
-  steps: Steps,
-  tally: Tally,
-  references: Record<string, ArtifactRef>,
-  round0: RoundOutcome,
-): Promise<ArmOutcome> {
+async function runRepeat(loop: Loop, repeat: number): Promise<ArmOutcome[]> {
+  const start: StepAt = { arm: null, round: 0, draw: repeat * REPEAT_STRIDE };
+  const round0 = await makeRound(loop, start, refiners.append(loop.item.caption, []), null);
+  return Promise.all(loop.plan.arms.map((arm) => runArm(loop, arm, round0, repeat)));
+}
+
+async function runArm(loop: Loop, arm: ArmPlan, round0: RoundOutcome, repeat: number): Promise<ArmOutcome> {
+  const { plan, item, steps, tally } = loop;
   const rounds = [round0];
-  const feedback: TextValue[] = [];
+  const feedback: TextArtifact[] = [];
+  const writer = arm.mirrors ? new Lender(loop, arm.mirrors, repeat) : new Writer(steps, arm, tally);
   const limit = Math.min(plan.rounds, item.feedbackRounds[arm.name] ?? plan.rounds);
   const select = () => rounds.map((r) => r.scores[plan.select]!);
   // The control makes all its draws: an arm is compared with as many as it made calls, however early either would stop.
@@ -110,12 +139,15 @@ async function runArm(
   let failure: StepFailure | undefined;
   try {
     while (!(reason ??= stopReason(select(), limit, stop))) {
-      const round = rounds.length;
-      const at: StepAt = { arm: arm.name, round, draw: arm.source === null || arm.seeds === 'new' ? round : 0 };
-      const written = arm.source === null ? null : tally.add(await steps.feedback(at, arm.name));
-      if (written) feedback.push(written.feedback);
-      const parts = refiners[arm.refine](item.caption, feedback);
-      rounds.push(await makeRound(plan, item, steps, tally, references, at, parts, written));
+      const at = stepAt(arm, rounds.length, repeat);
+      const written = arm.source === null ? null : await writer.write(at, rounds.at(-1)!.image, feedback, trailOf(rounds));
+      if (written === 'none') {
+        reason = 'feedback_ended';
+        break;
+      }
+      if (written) feedback.push(written.result.feedback);
+      const round = await makeRound(loop, at, refiners[arm.refine](item.caption, feedback, arm.feedbackWeight), written);
+      rounds.push(round);
     }
   } catch (error) {
     failure = asStepFailure(error);
@@ -125,6 +157,7 @@ async function runArm(
   const best = bestRound(select());
   return {
     name: arm.name,
+    repeat,
     oracle: arm.oracle,
     state: failure ? 'failed' : armState(plan, rounds),
     rounds,
@@ -134,17 +167,100 @@ async function runArm(
   };
 }
 
-async function makeRound(
-  plan: ItemPlan,
-  item: ItemInput,
-  steps: Steps,
-  tally: Tally,
-  references: Record<string, ArtifactRef>,
-  at: StepAt,
-  parts: PromptPart[],
-  written: FeedbackResult | null,
-): Promise<RoundOutcome> {
-  const generated = tally.addImage(await generateUsable(steps, at, parts, tally));
+/** The control, and arms with `seeds: new`, take a fresh seed each round; the others keep round 0's. */
+function stepAt(arm: ArmPlan, round: number, repeat: number): StepAt {
+  const fresh = arm.source === null || arm.seeds === 'new';
+  return { arm: arm.name, round, draw: repeat * REPEAT_STRIDE + (fresh ? round : 0) };
+}
+
+/** Keys of the steps that led to the last picture; what scores took is no part of it. */
+function trailOf(rounds: RoundOutcome[]): string[] {
+  return rounds.flatMap(({ steps }) => [steps['generate'], steps['features'], steps['feedback']].filter((key) => key !== undefined));
+}
+
+/** A feedback with the keys of the steps behind it. */
+interface Written {
+  result: FeedbackResult;
+  keys: Record<string, string>;
+}
+
+/** Writes an arm's feedback on its own pictures. */
+class Writer {
+  constructor(
+    private readonly steps: Steps,
+    private readonly arm: ArmPlan,
+    private readonly tally: Tally,
+  ) {}
+
+  async write(at: StepAt, picture: ArtifactRef, earlier: TextArtifact[], trail: string[]): Promise<Written | 'none'> {
+    const { steps, arm, tally } = this;
+    let features: ArtifactRef | null = null;
+    const keys: Record<string, string> = {};
+    if (arm.encodes) {
+      const encoder = armEncoder(arm.name);
+      const { embeddings, meta } = await steps.embed(at, { role: 'critic', image: picture }, [encoder]);
+      meta.forEach((m) => tally.add(m));
+      features = embeddings[encoder]!;
+      keys['features'] = meta[0]!.key;
+    }
+    const critique = { picture, features, earlier: arm.memory ? [...earlier] : [], trail: [...trail, ...Object.values(keys)] };
+    const result = tally.addFeedback(await withRedraws(at, (drawn) => steps.feedback(drawn, arm.name, critique)));
+    return { result, keys: { ...keys, feedback: result.key } };
+  }
+}
+
+/** Failures that a model's output or its input brings about: another attempt would meet them again. */
+const LASTING = new Set(['InvalidInput', 'ModelOutputInvalid']);
+
+/**
+ * Carries a model's arm out on another item, as far as its feedback for a round needs it, and lends that feedback to a
+ * placebo. The steps are the other item's own, so each is done once in a run, whoever comes first.
+ */
+class Lender {
+  private readonly steps: Steps;
+  private readonly writer: Writer;
+  private readonly feedback: TextArtifact[] = [];
+  private readonly trail: string[] = [];
+  private picture: ArtifactRef | null = null;
+
+  constructor(
+    private readonly loop: Loop,
+    private readonly arm: ArmPlan,
+    private readonly repeat: number,
+  ) {
+    this.steps = loop.steps.partner();
+    this.writer = new Writer(this.steps, arm, loop.tally);
+  }
+
+  async write({ round }: StepAt): Promise<Written | 'none'> {
+    const { partner } = this.loop.item;
+    if (!partner) return 'none';
+    try {
+      this.picture = await this.draw(partner.caption, round - 1);
+      const written = await this.writer.write(stepAt(this.arm, round, this.repeat), this.picture, this.feedback, this.trail);
+      if (written === 'none') return written;
+      this.feedback.push(written.result.feedback);
+      this.trail.push(...Object.values(written.keys));
+      return written;
+    } catch (error) {
+      // The other item fails by itself and says so; here there is only nothing to borrow.
+      if (error instanceof StepFailed && LASTING.has(error.failure.type)) return 'none';
+      throw error;
+    }
+  }
+
+  private async draw(caption: TextValue, round: number): Promise<ArtifactRef> {
+    const at: StepAt = round === 0 ? { arm: null, round, draw: this.repeat * REPEAT_STRIDE } : stepAt(this.arm, round, this.repeat);
+    const prompt = refiners[round === 0 ? 'append' : this.arm.refine](caption, this.feedback, this.arm.feedbackWeight);
+    const generated = await generateUsable(this.steps, at, prompt, this.loop.tally);
+    this.trail.push(generated.key);
+    return generated.image;
+  }
+}
+
+async function makeRound(loop: Loop, at: StepAt, prompt: RefinedPrompt, written: Written | null): Promise<RoundOutcome> {
+  const { plan, item, steps, tally, references } = loop;
+  const generated = await generateUsable(steps, at, prompt, tally);
   const { embeddings, meta } = await steps.embed(at, { role: 'picture', image: generated.image }, plan.imageEncoders);
   meta.forEach((m) => tally.add(m));
   const scored = tally.add(await steps.score(at, { image: generated.image, trueImage: item.trueImage, embeddings, references }));
@@ -152,15 +268,15 @@ async function makeRound(
     round: at.round,
     draw: at.draw,
     seed: generated.seed,
-    parts,
-    feedback: written?.feedback ?? null,
+    prompt,
+    feedback: written?.result.feedback ?? null,
     image: generated.image,
     tokens: generated.tokens,
     scores: scored.scores,
     steps: {
       generate: generated.key,
       ...Object.fromEntries(plan.imageEncoders.map((encoder, i) => [`embed:${encoder}`, meta[i]!.key])),
-      ...(written ? { feedback: written.key } : {}),
+      ...(written ? written.keys : {}),
       score: scored.key,
     },
   };
@@ -168,13 +284,23 @@ async function makeRound(
   return round;
 }
 
-/** A picture that is unusable (NaN, black, blocked) is drawn anew, at most {@link REDRAWS} times. */
-async function generateUsable(steps: Steps, at: StepAt, parts: PromptPart[], tally: Tally): Promise<GenerateResult> {
+/** A picture that is unusable (NaN, black, blocked) is drawn anew, and every attempt at it counts. */
+async function generateUsable(steps: Steps, at: StepAt, prompt: RefinedPrompt, tally: Tally): Promise<GenerateResult> {
+  const generated = await withRedraws(at, (drawn) =>
+    steps.generate(drawn, prompt).catch((error: unknown) => {
+      if (error instanceof StepFailed) tally.addLostImages(error.failure.attempt);
+      throw error;
+    }),
+  );
+  return tally.addImage(generated);
+}
+
+/** Unusable output is drawn anew, at most {@link REDRAWS} times. */
+async function withRedraws<T>(at: StepAt, step: (at: StepAt) => Promise<T>): Promise<T> {
   for (let redraw = 0; ; redraw++) {
     try {
-      return await steps.generate({ ...at, draw: at.draw + redraw * REDRAW_STRIDE }, parts);
+      return await step({ ...at, draw: at.draw + redraw * REDRAW_STRIDE });
     } catch (error) {
-      if (error instanceof StepFailed) tally.addLostImages(error.failure.attempt);
       if (!(error instanceof StepFailed && error.redraw) || redraw === REDRAWS) throw error;
     }
   }
@@ -209,17 +335,22 @@ function primaryGain(plan: ItemPlan, rounds: RoundOutcome[], round: number): num
   return score(rounds[round]!) - score(rounds[0]!);
 }
 
-/** State of an item, from its arms; see the word `uncurable` in docs/words.md. */
+/** State of an item, from its arms, over their repeats; see the word `uncurable` in docs/words.md. */
 function itemState(plan: ItemPlan, arms: ArmOutcome[]): ItemState {
   if (arms.some((a) => a.state === 'failed')) return 'failed';
-  const isFeedbackArm = (a: ArmOutcome) => plan.arms.some((p) => p.name === a.name && p.source !== null && p.source !== 'shuffled');
-  if (arms.some((a) => a.state === 'improved' && isFeedbackArm(a) && !a.oracle)) return 'improved';
-  const oracles = arms.filter((a) => a.oracle && isFeedbackArm(a));
-  const controls = arms.filter((a) => plan.arms.some((p) => p.name === a.name && p.source === null));
-  const anyDrawImproved = controls.some((a) => a.rounds.some((_, round) => primaryGain(plan, a.rounds, round) > plan.stop.minGain));
-  if (oracles.length > 0 && !oracles.some((a) => a.state === 'improved') && !anyDrawImproved) return 'uncurable';
+  const { minGain } = plan.stop;
+  const outcomes = (arm: ArmPlan) => arms.filter((a) => a.name === arm.name);
+  const improved = (arm: ArmPlan) => mean(outcomes(arm).map((a) => primaryGain(plan, a.rounds, a.rounds.length - 1))) > minGain;
+  const writers = plan.arms.filter((arm) => arm.source !== null && arm.source !== 'shuffled');
+  if (writers.some((arm) => !arm.oracle && improved(arm))) return 'improved';
+  const oracles = writers.filter((arm) => arm.oracle);
+  const draws = plan.arms.filter((arm) => arm.source === null).flatMap(outcomes);
+  const anyDrawImproved = draws.some((a) => a.rounds.some((_, round) => primaryGain(plan, a.rounds, round) > minGain));
+  if (oracles.length > 0 && !oracles.some(improved) && !anyDrawImproved) return 'uncurable';
   return 'unchanged';
 }
+
+const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function asStepFailure(error: unknown): StepFailure {
   if (error instanceof StepFailed) return error.failure;
@@ -233,6 +364,7 @@ class Tally {
   private retried = 0;
   private images = 0;
   private seconds = 0;
+  private usd = 0;
 
   add<T extends StepMeta>(meta: T): T {
     if (meta.cached) this.cached++;
@@ -249,6 +381,11 @@ class Tally {
     return this.add(meta);
   }
 
+  addFeedback(result: FeedbackResult): FeedbackResult {
+    if (!result.cached) this.usd += result.usd;
+    return this.add(result);
+  }
+
   /** Attempts that gave no picture were paid for all the same. */
   addLostImages(attempts: number): void {
     this.images += attempts;
@@ -257,7 +394,7 @@ class Tally {
   total() {
     return {
       steps: { executed: this.executed, cached: this.cached, retried: this.retried },
-      spent: { images: this.images, seconds: this.seconds, usd: 0 },
+      spent: { images: this.images, seconds: this.seconds, usd: this.usd },
     };
   }
 }

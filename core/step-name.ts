@@ -1,6 +1,9 @@
 import type { StepAt, StepName } from './types.js';
 
-/** Names a step within its item: the way to find its recalled result. `subject` tells embeddings of one round apart. */
-export function stepName(step: StepName, at: StepAt, subject = ''): string {
-  return `${at.arm ?? ''}/${at.round}/${at.draw}/${step}${subject}`;
+/**
+ * Names a step within an item's loop: the way to find its recalled result.
+ * @param subject tells embeddings of one round apart; @param lender id of the other item whose step it is, for a borrowed feedback
+ */
+export function stepName(step: StepName, at: StepAt, subject = '', lender: string | null = null): string {
+  return `${lender === null ? '' : `${lender}:`}${at.arm ?? ''}/${at.round}/${at.draw}/${step}${subject}`;
 }

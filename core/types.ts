@@ -90,8 +90,13 @@ export interface EmbedResult {
   meta: StepMeta[];
 }
 
+/** A text that is an artifact, and travels inline as well while it is small. */
+export type TextArtifact = TextValue & { ref: ArtifactRef };
+
 export interface FeedbackResult extends StepMeta {
-  feedback: TextValue & { ref: ArtifactRef };
+  feedback: TextArtifact;
+  /** What the call was billed, in US dollars; 0 where nothing is. */
+  usd: number;
 }
 
 export interface ScoreResult extends StepMeta {
@@ -114,6 +119,17 @@ export interface PromptPart extends TextValue {
   weight: number;
 }
 
+/**
+ * How the parts of a prompt reach the text encoder: `join` as one text, cut where it is too long; `chunk` as one text in
+ * windows, none cut; `blend` each role by itself, the encodings mixed by weight.
+ */
+export type PromptForm = 'join' | 'chunk' | 'blend';
+
+export interface RefinedPrompt {
+  form: PromptForm;
+  parts: PromptPart[];
+}
+
 export type ArmState = 'improved' | 'unchanged' | 'worse' | 'failed';
 export type ItemState = 'improved' | 'unchanged' | 'uncurable' | 'failed' | 'skipped' | 'cancelled';
 export type RunState =
@@ -133,7 +149,7 @@ export interface RoundOutcome {
   round: number;
   draw: number;
   seed: number;
-  parts: PromptPart[];
+  prompt: RefinedPrompt;
   feedback: TextValue | null;
   image: ArtifactRef;
   tokens: Tokens;
@@ -146,6 +162,8 @@ export type StopReason = 'rounds' | 'target' | 'patience' | 'gate' | 'feedback_e
 
 export interface ArmOutcome {
   name: string;
+  /** From 0; above it only where the recipe repeats its items. */
+  repeat: number;
   oracle: boolean;
   state: ArmState;
   /** Round 0 first; it is the same picture in every arm. */
@@ -196,6 +214,8 @@ export interface IndexedItem {
   trueImage?: ArtifactRef;
   /** Written feedback by column, one entry a round. */
   feedback: Record<string, string[]>;
+  /** Values of the recipe's strata columns. */
+  strata: Record<string, string>;
   /** Offset of the item whose feedback a placebo arm shows to this one; absent where there is no other item. */
   placebo?: number;
   /** Names of the models in use that were trained on this item. */

@@ -10,11 +10,11 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ItemDone, ItemRef, RecallItemResult, StepActivities } from '../activities/types.js';
-import { feedbackQueue, type ItemPlan, type QueueRole } from '../core/item-plan.js';
+import { FEEDBACK_KINDS, type ItemPlan, type QueueRole } from '../core/item-plan.js';
 import { failurePolicy, FAILURE_CODES, type FailureCode } from '../core/errors.js';
 import { guardPayload } from '../core/payload-guard.js';
 import { TASK_QUEUES } from '../core/queues.js';
-import { refineLoop, StepFailed, type Steps } from '../core/refine-loop.js';
+import { REDRAW_STRIDE, refineLoop, StepFailed, type Steps } from '../core/refine-loop.js';
 import { stepName } from '../core/step-name.js';
 import type { ArtifactRef, ItemOutcome, RoundOutcome, StepAt, StepFailure, StepName } from '../core/types.js';
 import { itemDoneSignal } from './messages.js';
@@ -38,7 +38,7 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
   let gains: AttributeValues = {};
   try {
     const recalled = await orchestration.recallItem({ item });
-    outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled));
+    outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled, item));
     gains = gainAttributes(recalled.plan, outcome);
   } catch (error) {
     if (!isCancellation(error)) outcome = failedOutcome(failureOf(error, 'load', { arm: null, round: 0, draw: 0 }));
@@ -72,21 +72,29 @@ class ItemSteps implements Steps {
   constructor(
     private readonly input: RefineItemInput,
     private readonly recalled: RecallItemResult,
+    /** Whose steps these are: the workflow's own item, or the one that its placebos borrow from. */
+    private readonly item: ItemRef,
   ) {}
 
-  generate: Steps['generate'] = (at, parts) =>
-    this.run('generate', at, '', 'gpu', 'image', (a) => a.generateImage({ item: this.input.item, at, parts }));
+  partner(): Steps {
+    const { partner } = this.recalled;
+    return partner === null ? this : new ItemSteps(this.input, this.recalled, partner);
+  }
+
+  generate: Steps['generate'] = (at, prompt) =>
+    this.run('generate', at, '', 'gpu', 'image', (a) => a.generateImage({ item: this.item, at, prompt }));
 
   embed: Steps['embed'] = (at, subject, encoders) =>
-    this.run('embed', at, `:${subject.role}`, 'gpu', subject.role, (a) => a.embed({ item: this.input.item, at, subject, encoders }));
+    this.run('embed', at, `:${subject.role}`, 'gpu', subject.role, (a) => a.embed({ item: this.item, at, subject, encoders }));
 
-  feedback: Steps['feedback'] = (at, arm) => {
-    const source = this.recalled.plan.arms.find((a) => a.name === arm)!.source!;
-    return this.run('feedback', at, '', feedbackQueue[source], '', (a) => a.writeFeedback({ item: this.input.item, at, arm }));
-  };
+  feedback: Steps['feedback'] = (at, arm, critique) =>
+    this.run('feedback', at, '', this.feedbackQueue(arm), '', (a) => a.writeFeedback({ item: this.item, at, arm, critique }));
 
-  score: Steps['score'] = (at, subject) =>
-    this.run('score', at, '', 'cpu', '', (a) => a.scoreImage({ item: this.input.item, at, subject }));
+  score: Steps['score'] = (at, subject) => this.run('score', at, '', 'cpu', '', (a) => a.scoreImage({ item: this.item, at, subject }));
+
+  private feedbackQueue(arm: string): QueueRole {
+    return FEEDBACK_KINDS[this.recalled.plan.arms.find((a) => a.name === arm)!.source!].queue;
+  }
 
   progress(at: StepAt, round: RoundOutcome): void {
     const { plan, input } = this.recalled;
@@ -112,10 +120,10 @@ class ItemSteps implements Steps {
     what: string,
     call: (a: StepActivities) => Promise<T>,
   ): Promise<T> {
-    const recorded = this.recalled.recalled[stepName(step, at, suffix)];
+    const recorded = this.recalled.recalled[stepName(step, at, suffix, this.item === this.input.item ? null : this.item.id)];
     if (recorded) return recorded as T;
     const place = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
-    const again = at.draw >= 1000 ? `, draw ${at.draw}` : '';
+    const again = (at.draw >= REDRAW_STRIDE ? `, draw ${at.draw}` : '') + (this.item === this.input.item ? '' : `, of ${this.item.id}`);
     const activities = proxyActivities<StepActivities>({
       taskQueue: role === 'orchestrator' ? workflowInfo().taskQueue : TASK_QUEUES[role],
       summary: `${step}${what === '' ? '' : ` ${what}`}${place}${again}`.slice(0, 120),

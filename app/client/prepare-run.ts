@@ -66,6 +66,11 @@ async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntr
 
 function modelKind({ recipe }: LoadedRecipe, path: string): ModelKind {
   if (path === recipe.generator.model) return 'text-to-image';
+  for (const { feedback } of recipe.arms) {
+    if (feedback?.source !== 'opt') continue;
+    if (path === feedback.model) return 'causal-lm';
+    if (path === feedback.imageEncoder) return 'vit-mae';
+  }
   const { select, primary, report } = recipe.scores;
   const score = [primary, select, ...report].find(({ model }) => model === path)!;
   return metricOf(score.metric).needsCaption ? 'image-text' : 'image';

@@ -2,7 +2,7 @@ import { METRICS, type Metric } from '../../core/index.js';
 import type { Finding } from './issue-text.js';
 import type { FieldPath } from './recipe-source.js';
 import { startsWith } from './recipe-source.js';
-import { LOCAL_PROVIDER, PLANNED_REFINERS, PLANNED_SOURCES, type RecipeShape, type ScoreShape } from './schema.js';
+import { LOCAL_PROVIDER, PLANNED_SOURCES, type RecipeShape, type ScoreShape } from './schema.js';
 
 /** A finding that depends on several fields; void where one of them was refused already. */
 interface CrossFinding extends Finding {
@@ -42,9 +42,6 @@ function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
         message: `a second arm named ${arm.name}; every arm needs a name of its own`,
       };
     }
-    if (isPlanned(PLANNED_REFINERS, arm.refine)) {
-      yield { path: at('refine'), message: `refiner \`${arm.refine}\` is not in this version yet; use append, prepend or replace` };
-    }
     const { feedback } = arm;
     if (feedback === null) {
       const others = arms.flatMap((other, j) => (other.feedback === null && j !== i ? [['arms', j, 'feedback']] : []));
@@ -61,7 +58,7 @@ function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
     } else if (isPlanned(PLANNED_SOURCES, feedback.source)) {
       yield {
         path: at('feedback', 'source'),
-        message: `feedback source \`${feedback.source}\` is not in this version yet; use dataset or shuffled`,
+        message: `feedback source \`${feedback.source}\` is not in this version yet; use dataset, shuffled, opt, chat or rewrite`,
       };
     } else if (feedback.source === 'shuffled') {
       const names = arms.map((other) => other.name);
@@ -73,12 +70,12 @@ function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
           also: allNames,
           message: `there is no arm named ${String(feedback.from)}; the arms are ${names.join(', ')}`,
         };
-      } else if (from.feedback?.source !== 'dataset') {
-        const what = from.feedback === null ? 'is the control and has no feedback' : `has source ${from.feedback.source}`;
+      } else if (from.feedback === null || from.feedback.source === 'shuffled') {
+        const what = from.feedback === null ? 'is the control and has no feedback' : 'is a placebo itself';
         yield {
           path: at('feedback', 'from'),
           also: [['arms', arms.indexOf(from), 'feedback']],
-          message: `arm ${from.name} ${what}; only feedback with source dataset can be shuffled`,
+          message: `arm ${from.name} ${what}; name an arm that has feedback of its own`,
         };
       }
     }

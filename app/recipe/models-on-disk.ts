@@ -52,7 +52,20 @@ export async function modelFindings(recipe: RecipeShape, resolvePath: (path: str
       });
     }
   }
-  findings.push(...sharedModel(recipe, resolvePath));
+  findings.push(...(await criticModels(recipe, resolvePath, refused)), ...sharedModel(recipe, resolvePath));
+  return findings;
+}
+
+async function criticModels({ arms }: RecipeShape, resolvePath: (path: string) => string, refused: FieldPath[]): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [i, { feedback }] of arms.entries()) {
+    if (feedback?.source !== 'opt' || refused.some((path) => startsWith(path, ['arms', i]))) continue;
+    for (const field of ['model', 'image_encoder'] as const) {
+      const folder = feedback[field];
+      if (await isFolder(resolvePath(folder))) continue;
+      findings.push({ path: ['arms', i, 'feedback', field], message: `there is no folder ${folder} (${resolvePath(folder)})` });
+    }
+  }
   return findings;
 }
 

@@ -1,4 +1,4 @@
-import { canonicalJson, digestOf, type Digest, type Recipe, type ScoreRecipe } from '../../core/index.js';
+import { canonicalJson, digestOf, type ArmRecipe, type Digest, type Recipe, type ScoreRecipe } from '../../core/index.js';
 
 /**
  * What makes two runs the same: the recipe with the digest of every model in the place of its path, so that
@@ -8,10 +8,15 @@ import { canonicalJson, digestOf, type Digest, type Recipe, type ScoreRecipe } f
 export function recipeDigest(recipe: Recipe, modelDigests: Record<string, Digest>): Digest {
   const pinned = (model: string) => modelDigests[model] ?? model;
   const pinnedScore = ({ metric, model }: ScoreRecipe) => ({ metric, model: model === null ? null : pinned(model) });
+  const pinnedArm = ({ feedback, ...arm }: ArmRecipe) => ({
+    ...arm,
+    feedback: feedback?.source === 'opt' ? { ...feedback, model: pinned(feedback.model), imageEncoder: pinned(feedback.imageEncoder) } : feedback,
+  });
   const { select, primary, report } = recipe.scores;
   return digestOf(
     canonicalJson({
       ...recipe,
+      arms: recipe.arms.map(pinnedArm),
       generator: { ...recipe.generator, model: pinned(recipe.generator.model) },
       scores: { select: pinnedScore(select), primary: pinnedScore(primary), report: report.map(pinnedScore) },
     }),
@@ -27,7 +32,8 @@ export function defaultRunId(recipe: Recipe, digest: Digest): string {
 export function modelPaths(recipe: Recipe): string[] {
   const { select, primary, report } = recipe.scores;
   const ofScores = [select, primary, ...report].flatMap(({ model }) => (model === null ? [] : [model]));
-  return [...new Set([recipe.generator.model, ...ofScores])];
+  const ofArms = recipe.arms.flatMap(({ feedback }) => (feedback?.source === 'opt' ? [feedback.imageEncoder, feedback.model] : []));
+  return [...new Set([recipe.generator.model, ...ofScores, ...ofArms])];
 }
 
 /** Why a primary may not judge, where its model has the bytes of the selector's under another path; `null` where it may. */

@@ -5,9 +5,7 @@ import { EXECUTION_PROVIDERS, METRICS, REFINERS, RUN_ID_PATTERN, SCHEDULERS } fr
 export const MAX_NAME_LENGTH = 55;
 
 /** Feedback sources that the recipe format knows and this version cannot run yet. */
-export const PLANNED_SOURCES = ['opt', 'blip2', 'chat', 'human', 'rewrite'] as const;
-/** Refiners that the recipe format knows and this version cannot run yet. */
-export const PLANNED_REFINERS = ['blend', 'chunk'] as const;
+export const PLANNED_SOURCES = ['blip2', 'human'] as const;
 /** The one generator provider of this version: a model folder, run by ONNX Runtime. */
 export const LOCAL_PROVIDER = 'onnx';
 
@@ -38,6 +36,10 @@ const dataset = z.strictObject({
   sample: sample.nullable().default(null).describe('A random sample instead of the whole dataset.'),
   limit: count().nullable().default(null).describe('The first so many items instead of the whole dataset.'),
   columns: columns.prefault({}).describe("The dataset's column names."),
+  strata: z
+    .array(text())
+    .default([])
+    .describe('Columns by whose values the report splits its tables; `attributes.shape` reaches into an object.'),
 });
 
 const generator = z.strictObject({
@@ -58,7 +60,39 @@ const datasetFeedback = z.strictObject({
 
 const shuffledFeedback = z.strictObject({
   source: z.literal('shuffled').describe("Another item's feedback: the placebo."),
-  from: text().describe('The arm (with source `dataset`) whose feedback is shuffled.'),
+  from: text().describe("The arm whose feedback is shuffled; a model's feedback is the one that it writes on the other item."),
+});
+
+const memory = () =>
+  z.boolean().default(false).describe('True: the critic is also given the feedback of earlier rounds; without it, only caption and image.');
+
+const optFeedback = z.strictObject({
+  source: z.literal('opt').describe('A causal language model that reads the image as integer tokens (the OPT arm of the paper).'),
+  model: text().describe('Model folder as transformers.js loads it, with `prompt.json` beside; relative to the recipe file.'),
+  image_encoder: text().describe('ViT-MAE folder with the mask noise as an input; relative to the recipe file.'),
+  memory: memory(),
+  max_new_tokens: count().max(512).default(64).describe('Longest feedback, in tokens.'),
+});
+
+const price = z.strictObject({
+  input: z.number().min(0).describe('US dollars a million tokens read.'),
+  output: z.number().min(0).describe('US dollars a million tokens written.'),
+});
+
+const chatFeedback = z.strictObject({
+  source: z
+    .enum(['chat', 'rewrite'])
+    .describe('A vision model behind an endpoint: `chat` says what to change, `rewrite` writes a whole new prompt (use it with `refine: replace`).'),
+  base_url: z.url({ protocol: /^https?$/ }).describe('Endpoint that speaks the OpenAI chat protocol, such as `http://localhost:8000/v1`.'),
+  model: text().describe("The model's name there."),
+  revision: text().nullable().default(null).describe('Tells versions of the remote model apart: another one is asked anew.'),
+  api_key_env: text().default('OPENAI_API_KEY').describe('Environment variable that holds the key; may be unset where none is asked for.'),
+  memory: memory(),
+  instructions: text().nullable().default(null).describe('What the model is told; without it, built-in instructions.'),
+  max_tokens: count().default(128).describe('Longest answer, in tokens.'),
+  temperature: z.number().min(0).max(2).default(0).describe('0: as repeatable as the model is.'),
+  timeout_seconds: z.number().min(1).max(3600).default(60).describe('After so long without an answer the call counts as lost.'),
+  price: price.nullable().default(null).describe("The provider's price, counted into cost and budget; without it, nothing is counted."),
 });
 
 /** Accepted as written, so that the recipe is checked to its end; refused by the checks across fields. */
@@ -68,14 +102,17 @@ const arm = z.strictObject({
   name: text().max(64).regex(RUN_ID_PATTERN).describe('Name of the arm in every table: letters, digits, `.`, `_`, `-`.'),
   oracle: z.boolean().default(false).describe('True: who wrote the feedback saw the true image. An upper reference, never a rival.'),
   feedback: z
-    .discriminatedUnion('source', [datasetFeedback, shuffledFeedback, plannedFeedback])
+    .discriminatedUnion('source', [datasetFeedback, shuffledFeedback, optFeedback, chatFeedback, plannedFeedback])
     .nullable()
     .default(null)
     .describe('Where the feedback comes from; without it, the arm is the control: new seeds on the unchanged caption.'),
   refine: z
-    .enum([...REFINERS, ...PLANNED_REFINERS])
+    .enum(REFINERS)
     .default('append')
-    .describe('How caption and feedback become a prompt: `append`, `prepend` or `replace`.'),
+    .describe(
+      'How caption and feedback become a prompt: `append`, `prepend`, `replace`, `blend` (encoded apart and mixed by weight) or `chunk` (encoded in windows of 77 tokens, none cut).',
+    ),
+  feedback_weight: z.number().min(0).max(1).default(0.5).describe('Share of the feedback in the mix of `blend`.'),
   seeds: z.enum(['keep', 'new']).default('keep').describe("`keep`: round 0's seed in every round; `new`: a fresh one each round."),
 });
 
@@ -134,6 +171,11 @@ export const recipeSchema = z.strictObject({
     .enum(['exact', 'fast'])
     .default('exact')
     .describe('`exact`: batches only where they are bit-equal to one at a time; `fast`: may differ by rounding.'),
+  repeats: z.int().min(1).max(20).default(1).describe('How often each item is run, with seeds of its own; the report tells variance of items and of seeds apart.'),
+  glossary: z
+    .record(text(), z.string())
+    .default({})
+    .describe('Words that the generator misreads and what it is told instead, as in `{ pokemon: creature }`; whole words in every prompt.'),
   budget: budget.prefault({}).describe('When the run ends early with state `budget_reached`; no limits by default.'),
 });
 

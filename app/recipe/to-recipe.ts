@@ -1,6 +1,5 @@
 import type { ArmRecipe, FeedbackRecipe, Recipe } from '../../core/index.js';
-import { isPlanned } from './cross-checks.js';
-import { PLANNED_REFINERS, type ArmShape, type RecipeShape } from './schema.js';
+import type { ArmShape, RecipeShape } from './schema.js';
 
 /** From the names of the file to those of the program. The shape has passed all checks. */
 export function toRecipe(shape: RecipeShape): Recipe {
@@ -16,6 +15,8 @@ export function toRecipe(shape: RecipeShape): Recipe {
     gate,
     batching,
     budget,
+    repeats,
+    glossary,
     execution_provider: executionProvider,
   } = shape;
   return {
@@ -40,12 +41,13 @@ export function toRecipe(shape: RecipeShape): Recipe {
     batching,
     executionProvider,
     budget,
+    repeats,
+    glossary,
   };
 }
 
-function toArm({ name, oracle, feedback, refine, seeds }: ArmShape): ArmRecipe {
-  if (isPlanned(PLANNED_REFINERS, refine)) throw new TypeError(`refiner ${refine} passed the checks`);
-  return { name, oracle, feedback: toFeedback(feedback), refine, seeds };
+function toArm({ name, oracle, feedback, refine, feedback_weight: feedbackWeight, seeds }: ArmShape): ArmRecipe {
+  return { name, oracle, feedback: toFeedback(feedback), refine, feedbackWeight, seeds };
 }
 
 function toFeedback(feedback: ArmShape['feedback']): FeedbackRecipe | null {
@@ -55,6 +57,15 @@ function toFeedback(feedback: ArmShape['feedback']): FeedbackRecipe | null {
     case 'dataset':
     case 'shuffled':
       return feedback;
+    case 'opt': {
+      const { source, model, memory, image_encoder: imageEncoder, max_new_tokens: maxNewTokens } = feedback;
+      return { source, model, imageEncoder, memory, maxNewTokens };
+    }
+    case 'chat':
+    case 'rewrite': {
+      const { base_url: baseUrl, api_key_env: apiKeyEnv, max_tokens: maxTokens, timeout_seconds: timeoutSeconds, ...same } = feedback;
+      return { ...same, baseUrl, apiKeyEnv, maxTokens, timeoutSeconds };
+    }
     default:
       throw new TypeError(`feedback source ${feedback?.source} passed the checks`);
   }

@@ -25,6 +25,42 @@ export interface ResultsDocument {
   arms: ArmResult[];
   /** Items that stand in no mean, and why. */
   excluded: Array<{ id: string; reason: string }>;
+  /** What was planned before round 0; `null` for a run that was started without a plan. */
+  plan: RunPlan | null;
+  /** Where the report is not what was planned, as sentences; empty where it is. */
+  deviations: string[];
+  /** Items that no feedback helped, not even an oracle's, with what was tried. */
+  uncurable: UncurableItem[];
+  /** By column of `dataset.strata`, then by its values in order. */
+  strata: Stratum[];
+}
+
+/** `runs/<run>/plan.json`: fixed before round 0. */
+export interface RunPlan {
+  recipeDigest: Digest;
+  primary: string;
+  estimand: Estimand;
+  /** Items that the run takes. */
+  n: number;
+  /** Smallest mean gain that n items show with 80% power at 5%, in standard deviations of the paired differences. */
+  detectableGain: number | null;
+}
+
+/** What an uncurable item was offered: the gain in the primary metric that came closest to helping. */
+export interface UncurableItem {
+  id: string;
+  caption: string;
+  /** By oracle arm: the largest gain of any of its rounds over round 0, and the feedback that led to it. */
+  oracles: Array<{ arm: string; round: number; gain: number; feedback: string | null }>;
+  /** The control draw that gained most; `null` without a control. */
+  control: { draw: number; gain: number } | null;
+}
+
+/** The primary metric's `fixed` results on the items that share a value. */
+export interface Stratum {
+  column: string;
+  value: string;
+  arms: Array<{ name: string; oracle: boolean; n: number; gainMean: number | null; ci95: [number, number] | null; vsControl: ComparisonResult | null }>;
 }
 
 export interface ItemResult {
@@ -35,6 +71,8 @@ export interface ItemResult {
   /** Names of the models in use that were trained on this item. */
   trainedOn: string[];
   trueImage: Digest | null;
+  /** Values of `dataset.strata`. */
+  strata: Record<string, string>;
   arms: ItemArmResult[];
   reason?: string;
   failure?: StepFailure;
@@ -42,6 +80,8 @@ export interface ItemResult {
 
 export interface ItemArmResult {
   name: string;
+  /** From 0; above it only where the recipe repeats its items. */
+  repeat: number;
   oracle: boolean;
   state: ArmState;
   rounds: RoundResult[];
@@ -65,6 +105,8 @@ export interface RoundResult {
 export interface ArmResult {
   name: string;
   oracle: boolean;
+  /** Its feedback comes from a model that did not see the true picture: one of the rivals. */
+  learned: boolean;
   /** The arm that this one is the placebo of. */
   placeboOf: string | null;
   /** This arm's placebo. */
@@ -75,7 +117,58 @@ export interface ArmResult {
   generatorCalls: number;
   /** Items on which the control had fewer draws than this arm had calls, so that it is compared with the draws there are. */
   unmatched: number;
+  /** Calls of a critic after round 0 on the items that stand in the means; compute beside the generator's. */
+  feedbackCalls: number;
+  /** Prompts that were longer than the text encoder, and how many of their tokens it did not see. */
+  cut: { prompts: number; tokens: number };
+  /** The primary metric round by round, round 0 first. */
+  curve: RoundMean[];
+  /** Whether the arm fell after its best round; `null` below two rounds. */
+  retention: Retention | null;
+  /** Share of what could be gained: 0 is the placebo's gain, 1 the best oracle's; `null` where one of the two is missing. */
+  attainable: { share: number; oracle: string } | null;
+  /** Where the variance of the gain lies; `null` without repeats. */
+  variance: VarianceShares | null;
+  /** Overlap of its feedback with the feedback that its model was trained on; `null` where none is known. */
+  copied: CopiedFeedback | null;
   scores: Record<string, MetricResult>;
+}
+
+/** Mean gain over round 0 of the items that reached this round. */
+export interface RoundMean {
+  round: number;
+  n: number;
+  mean: number;
+  gainMean: number;
+  ci95: [number, number] | null;
+}
+
+export interface Retention {
+  bestRound: number;
+  /** Mean gains of the best and of the last round, over the items that reached the last. */
+  bestGain: number;
+  lastGain: number;
+  /** Last minus best with its interval: below 0, what was gained was lost again. */
+  change: ComparisonResult;
+}
+
+/** One-way random effects over items, for the `fixed` gain of one repeat. */
+export interface VarianceShares {
+  repeats: number;
+  /** Between items, freed of what seeds add. */
+  item: number;
+  /** Within an item, between seeds. */
+  seed: number;
+}
+
+export interface CopiedFeedback {
+  /** Words in a row that count as copied. */
+  n: number;
+  /** Share of its n-grams that also stand in the training feedback, 0 to 1. */
+  share: number;
+  /** Feedback texts that stand there word for word. */
+  verbatim: number;
+  texts: number;
 }
 
 export interface MetricResult extends Record<Estimand, EstimandResult> {
@@ -93,8 +186,13 @@ export interface PairedResult {
   ties: number;
   losses: number;
   winRate: number | null;
+  /** Mean divided by the standard deviation of the differences (Cohen's d_z); `null` below two items or without variation. */
+  effectSize: number | null;
   p: number | null;
-  /** Holm-corrected over all arms' secondary metrics in this comparison; of the primary metric: `p`. */
+  /**
+   * Holm-corrected. Secondary metrics: over all arms and secondary metrics in this comparison. The primary metric: over the learned arms, where
+   * there are several; else `p`.
+   */
   pAdjusted: number | null;
 }
 

@@ -1,10 +1,14 @@
 import { scoreNames } from '../../core/item-plan.js';
-import { joinPrompt, refiners } from '../../core/policy/refine.js';
+import { promptText, refiners, shownPrompt } from '../../core/policy/refine.js';
 import type { RunManifest } from '../../core/recipe.js';
 import type { ArmOutcome, IndexedItem, ItemRecord, SkippedRow, TextValue } from '../../core/types.js';
+import { copiedNgrams } from '../../engine/metrics/index.js';
 import { armResults, controlName } from './arm-statistics.js';
+import { deviations } from './deviations.js';
 import { armScores } from './estimands.js';
-import type { ItemArmResult, ItemResult, ResultsDocument, RoundResult } from './results-document.js';
+import type { CopiedFeedback, ItemArmResult, ItemResult, ResultsDocument, RoundResult, RunPlan } from './results-document.js';
+import { strataResults } from './strata.js';
+import { uncurableItem } from './uncurable.js';
 
 export interface ResultsInput {
   manifest: RunManifest;
@@ -12,6 +16,10 @@ export interface ResultsInput {
   items: readonly IndexedItem[];
   records: readonly ItemRecord[];
   skipped: readonly SkippedRow[];
+  /** What was planned before round 0; `null` where nothing was. */
+  plan?: RunPlan | null;
+  /** Feedback texts that a model in use was trained on, to find what it copied. */
+  trainingFeedback?: readonly string[];
   /** The text of a value, read from the store where it is a reference. */
   readText(value: TextValue): Promise<string>;
 }
@@ -52,8 +60,12 @@ export async function buildResults(input: ResultsInput): Promise<ResultsDocument
       Object.entries(manifest.models).map(([name, { digest, trainedOn }]) => [name, { digest, trainedOn: trainedOn.length }]),
     ),
     items: results,
-    arms: armResults(recipe, counted),
+    arms: armResults(recipe, counted, copiedBy(results, input.trainingFeedback)),
     excluded,
+    plan: input.plan ?? null,
+    deviations: deviations(input.plan ?? null, manifest, results, excluded),
+    uncurable: results.filter((item) => item.state === 'uncurable').map((item) => uncurableItem(item, recipe)),
+    strata: strataResults(recipe, items, counted),
   };
 }
 
@@ -64,6 +76,7 @@ async function itemResult(input: ResultsInput, item: IndexedItem, record: ItemRe
     id: item.id,
     caption: item.caption,
     trueImage: item.trueImage?.digest ?? null,
+    strata: item.strata,
     ...stateOf(item, record),
     arms,
   };
@@ -83,13 +96,14 @@ function stateOf(item: IndexedItem, record: ItemRecord | undefined): CountedBy {
 
 async function itemArmResult(input: ResultsInput, item: IndexedItem, record: ItemRecord, arm: ArmOutcome): Promise<ItemArmResult> {
   const { recipe } = input.manifest;
-  const control = record.arms.find((a) => a.name === controlName(recipe));
+  const control = record.arms.find((a) => a.name === controlName(recipe) && a.repeat === arm.repeat);
   const gain = scoreNames(recipe).flatMap((metric) => {
     const scores = armScores(arm, control, metric, recipe.scores.select.metric, 'fixed');
     return scores ? [[metric, scores.score - scores.round0] as const] : [];
   });
   return {
     name: arm.name,
+    repeat: arm.repeat,
     oracle: arm.oracle,
     state: arm.state,
     rounds: await roundResults(input, item, arm),
@@ -101,19 +115,22 @@ async function itemArmResult(input: ResultsInput, item: IndexedItem, record: Ite
 }
 
 async function roundResults(input: ResultsInput, item: IndexedItem, arm: ArmOutcome): Promise<RoundResult[]> {
-  const refine = refiners[input.manifest.recipe.arms.find((a) => a.name === arm.name)?.refine ?? 'append'];
+  const { arms, glossary } = input.manifest.recipe;
+  const recipe = arms.find((a) => a.name === arm.name);
   const feedback: string[] = [];
   const rounds: RoundResult[] = [];
   for (const round of arm.rounds) {
     const written = round.feedback ? await input.readText(round.feedback) : null;
     if (written !== null) feedback.push(written);
-    const parts = refine(
+    const prompt = refiners[recipe?.refine ?? 'append'](
       { text: item.caption },
       feedback.map((text) => ({ text })),
+      recipe?.feedbackWeight,
     );
+    const texts = prompt.parts.map((part) => part.text!);
     rounds.push({
       round: round.round,
-      prompt: joinPrompt(parts.map((part) => part.text!)),
+      prompt: shownPrompt(promptText(prompt, texts, glossary)),
       feedback: written,
       image: round.image.digest,
       seed: round.seed,
@@ -125,7 +142,7 @@ async function roundResults(input: ResultsInput, item: IndexedItem, arm: ArmOutc
 }
 
 function skippedResult({ id, caption, reason }: SkippedRow): ItemResult {
-  return { id, caption, state: 'skipped', trainedOn: [], trueImage: null, arms: [], reason };
+  return { id, caption, state: 'skipped', trainedOn: [], trueImage: null, strata: {}, arms: [], reason };
 }
 
 /** Why an item stands in no mean; `null` where it does. */
@@ -155,4 +172,14 @@ export function failureText(failure: NonNullable<ItemResult['failure']>): string
   const where =
     failure.arm === null ? `${failure.step} of round ${failure.round}` : `${failure.step} of ${failure.arm}, round ${failure.round}`;
   return `${failure.type} in ${where} (attempt ${failure.attempt}): ${failure.message}`;
+}
+
+/** What each arm's feedback shares with the training feedback, by arm; empty where none is known. */
+function copiedBy(items: readonly ItemResult[], training: readonly string[] | undefined): Record<string, CopiedFeedback> {
+  if (!training || training.length === 0) return {};
+  const texts: Record<string, string[]> = {};
+  for (const { arms } of items) {
+    for (const arm of arms) for (const { feedback } of arm.rounds) if (feedback !== null) (texts[arm.name] ??= []).push(feedback);
+  }
+  return Object.fromEntries(Object.entries(texts).map(([arm, written]) => [arm, copiedNgrams(written, training)]));
 }

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { emptyBudget, finished, reserve, shareOf, started } from './budget.js';
-import { joinPrompt, refiners } from './refine.js';
+import type { RefinedPrompt } from '../types.js';
+import { findLeak } from './leak.js';
+import { applyGlossary, joinPrompt, promptText, refiners, shownPrompt } from './refine.js';
 import { bestRound, gated, stopReason } from './stop.js';
 
 const OFF = { target: null, patience: null, minGain: 0 };
@@ -41,7 +43,7 @@ test('an item that is good already is gated', () => {
 test('refiners order caption and feedback', () => {
   const caption = { text: 'a cat' };
   const feedback = [{ text: 'one' }, { text: 'two' }];
-  const texts = (parts: Array<{ text?: string }>) => parts.map((p) => p.text);
+  const texts = ({ parts }: { parts: Array<{ text?: string }> }) => parts.map((p) => p.text);
   expect(texts(refiners.append(caption, feedback))).toEqual(['a cat', 'one', 'two']);
   expect(texts(refiners.prepend(caption, feedback))).toEqual(['two', 'one', 'a cat']);
   expect(texts(refiners.replace(caption, feedback))).toEqual(['two']);
@@ -96,4 +98,38 @@ test('shares of a budget never add up to more than it', () => {
       expect(shares.reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(images);
     }),
   );
+});
+
+test('blend weighs caption and feedback, chunk keeps one text whole, and the glossary mends words in all of them', () => {
+  const caption = { text: 'a Pokemon' };
+  const feedback = [{ text: 'Red pokemons, one pokemon.' }, { text: 'Add a hat' }];
+  const glossary = { pokemon: 'creature', hat: 'cap' };
+  const read = (refined: RefinedPrompt) => promptText(refined, refined.parts.map((p) => p.text!), glossary);
+  expect(read(refiners.append(caption, feedback))).toBe('a creature. Red pokemons, one creature. Add a cap');
+  expect(read(refiners.chunk(caption, feedback))).toEqual({ chunk: 'a creature. Red pokemons, one creature. Add a cap' });
+  expect(read(refiners.blend(caption, feedback, 0.25))).toEqual({
+    blend: [
+      { text: 'a creature', weight: 0.75 },
+      { text: 'Red pokemons, one creature. Add a cap', weight: 0.25 },
+    ],
+  });
+  expect(read(refiners.blend(caption, []))).toBe('a creature');
+  expect(shownPrompt(read(refiners.blend(caption, feedback, 0.25)))).toBe('a creature (weight 0.75) + Red pokemons, one creature. Add a cap (weight 0.25)');
+});
+
+test('a glossary takes the longest entry, leaves parts of words alone and does not look at what it put in', () => {
+  expect(applyGlossary('A red Pokemon card.', { pokemon: 'creature', 'pokemon card': 'pokemon' })).toBe('A red pokemon.');
+  expect(applyGlossary('$pokemon! (a.b)', { pokemon: 'x', 'a.b': 'y' })).toBe('$x! (y)');
+});
+
+test('a leak is found however far the true picture lies behind, and none where it does not', () => {
+  const d = (name: string) => `sha256:${name}` as const;
+  const parents = new Map([
+    [d('features'), [d('picture')]],
+    [d('picture'), [d('feedback'), d('caption')]],
+    [d('feedback'), [d('true')]],
+  ]);
+  expect(findLeak([d('features')], parents, d('true'))).toEqual([d('features'), d('picture'), d('feedback'), d('true')]);
+  expect(findLeak([d('true')], new Map(), d('true'))).toEqual([d('true')]);
+  expect(findLeak([d('features')], new Map([[d('features'), [d('picture')]]]), d('true'))).toBeNull();
 });

@@ -37,7 +37,7 @@ async function dataset(n: number, withFeedback: (i: number) => boolean = () => t
     lines.push(JSON.stringify({ file_name: `${i}.png`, text: `caption ${i}`, ...(withFeedback(i) ? { feedback: `feedback ${i}` } : {}) }));
   }
   await fs.writeFile(join(data, 'metadata.jsonl'), lines.join('\n'));
-  return (await readDataset(data, { split: null, columns }, folder)).entries;
+  return (await readDataset(data, { split: null, columns, strata: [] }, folder)).entries;
 }
 
 const build = (entries: DatasetEntry[], more: Partial<BuildIndexInput> = {}, run = 'r'): ReturnType<typeof buildIndex> =>
@@ -142,7 +142,7 @@ it('splits a large dataset into shards', async () => {
     const id = `i${position}`;
     return {
       kind: 'row',
-      row: { position, id, key: itemKey(id), caption: id, imagePath: null, feedback: {}, source: { file: 'd.csv', line: position + 2 } },
+      row: { position, id, key: itemKey(id), caption: id, imagePath: null, feedback: {}, strata: {}, source: { file: 'd.csv', line: position + 2 } },
     };
   };
   const n = SHARD_SIZE + 1;

@@ -106,12 +106,24 @@ function placeboPartners(items: readonly Item[], seed: number): Map<number, numb
   const others: number[] = [];
   for (const [i, item] of items.entries()) {
     if (Object.keys(item.feedback).length > 0) written.push(i);
-    else if (item.trueImage) others.push(i);
+    else others.push(i);
   }
   const groups = written.length === 1 ? [[...written, ...others].sort((a, b) => a - b)] : [written, others];
   const partners = new Map<number, number>();
   for (const [g, group] of groups.entries()) {
-    for (const [k, partner] of derangement(group.length, seedOf(seed, 'placebo', g)).entries()) partners.set(group[k]!, group[partner]!);
+    const dealt = apart(derangement(group.length, seedOf(seed, 'placebo', g)), (k) => items[group[k]!]!.trueImage?.digest);
+    for (const [k, partner] of dealt.entries()) partners.set(group[k]!, group[partner]!);
+  }
+  return partners;
+}
+
+/** Two items of the same picture are no strangers: their partners are swapped with others' where that parts all of them. */
+function apart(partners: number[], pictureOf: (k: number) => string | undefined): number[] {
+  const same = (k: number, partner: number) => k === partner || (pictureOf(k) !== undefined && pictureOf(k) === pictureOf(partner));
+  for (const k of partners.keys()) {
+    if (!same(k, partners[k]!)) continue;
+    const other = partners.findIndex((partner, j) => j !== k && !same(k, partner) && !same(j, partners[k]!));
+    if (other >= 0) [partners[k], partners[other]] = [partners[other]!, partners[k]!];
   }
   return partners;
 }

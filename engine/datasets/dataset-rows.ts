@@ -23,6 +23,8 @@ export interface DatasetRow {
   imagePath: string | null;
   /** Written feedback by column, one entry a round. Columns without any are left out. */
   feedback: Record<string, string[]>;
+  /** Values of the strata columns; `(none)` where a row has none. */
+  strata: Record<string, string>;
   source: { file: string; line: number };
 }
 
@@ -31,6 +33,8 @@ export type DatasetEntry = { kind: 'row'; row: DatasetRow } | { kind: 'skipped';
 export interface RowRules {
   columns: DatasetRecipe['columns'];
   feedbackColumns: readonly string[];
+  /** Columns whose values split the report's tables; `a.b` reaches into an object. */
+  strataColumns: readonly string[];
   /** False: no row has an image, and none is asked for. */
   hasImages: boolean;
   /** Absolute path of an image as a row names it. */
@@ -71,7 +75,8 @@ export function checkRows(raw: readonly RawRow[], rules: RowRules): DatasetEntry
       if (texts === undefined) return skipped(`the column "${column}" holds neither a text nor a list of texts`);
       if (texts.length > 0) feedback[column] = texts;
     }
-    return { kind: 'row', row: { position, id, key: itemKey(id), caption: String(caption), imagePath, feedback, source } };
+    const strata = Object.fromEntries(rules.strataColumns.map((column) => [column, stratumOf(row.values, column)]));
+    return { kind: 'row', row: { position, id, key: itemKey(id), caption: String(caption), imagePath, feedback, strata, source } };
   });
 }
 
@@ -82,6 +87,12 @@ function idOf(row: RawRow, position: number, rules: RowRules): string {
   const image = row.values[rules.columns.image];
   if (rules.hasImages && typeof image === 'string' && image.trim() !== '') return image.replace(/\.[^./\\]+$/, '');
   return row.error === undefined ? String(position + 1) : `${row.file}:${row.line}`;
+}
+
+function stratumOf(values: Record<string, unknown>, column: string): string {
+  const inside = (at: unknown, key: string) => (typeof at === 'object' && at !== null ? (at as Record<string, unknown>)[key] : undefined);
+  const value = values[column] ?? column.split('.').reduce<unknown>(inside, values);
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '(none)';
 }
 
 function faultOfText(value: unknown, column: string): string | undefined {

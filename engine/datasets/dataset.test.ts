@@ -22,7 +22,7 @@ async function write(files: Record<string, string | Uint8Array>): Promise<void> 
 }
 const jsonl = (...rows: unknown[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 const read = (split: string | null = null, uri = '.', feedback: string[] = []): Promise<Dataset> =>
-  readDataset(uri, { split, columns }, folder, feedback);
+  readDataset(uri, { split, columns, strata: [] }, folder, feedback);
 const rows = (dataset: Dataset): DatasetRow[] => dataset.entries.flatMap((entry) => (entry.kind === 'row' ? [entry.row] : []));
 const reasons = (dataset: Dataset): string[] => dataset.entries.flatMap((entry) => (entry.kind === 'skipped' ? [entry.row.reason] : []));
 
@@ -112,7 +112,7 @@ describe('layouts', () => {
   });
 
   it('reads the bundled dataset', async () => {
-    const dataset = await readDataset('./examples/datasets/creatures', { split: 'test', columns }, process.cwd());
+    const dataset = await readDataset('./examples/datasets/creatures', { split: 'test', columns, strata: [] }, process.cwd());
     expect(reasons(dataset)).toEqual([]);
     expect(rows(dataset)).toHaveLength(233);
     expect(rows(dataset)[0]).toMatchObject({ id: 'creature-0601', source: { file: 'test/metadata.jsonl', line: 1 } });

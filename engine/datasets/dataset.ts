@@ -37,7 +37,7 @@ interface Found extends Table {
  */
 export async function readDataset(
   uri: string,
-  recipe: Pick<DatasetRecipe, 'split' | 'columns'>,
+  recipe: Pick<DatasetRecipe, 'split' | 'columns' | 'strata'>,
   baseDir: string,
   feedbackColumns: readonly string[] = [],
 ): Promise<Dataset> {
@@ -52,12 +52,13 @@ export async function readDataset(
   const { columns } = recipe;
   requireColumn(found, columns.caption, 'caption');
   for (const column of feedbackColumns) requireColumn(found, column, 'feedback');
+  for (const column of recipe.strata) if (!found.columns.includes(column)) requireColumn(found, column.split('.')[0]!, 'strata');
   const hasImages = found.columns.includes(columns.image);
   if (!hasImages && (found.needsImages || nearest(columns.image, found.columns) !== undefined)) {
     requireColumn(found, columns.image, 'image');
   }
   const imagePath = (named: string): string => (isAbsolute(named) ? named : join(found.imageFolder, named));
-  const rules = { columns, feedbackColumns: [...new Set([columns.feedback, ...feedbackColumns])], hasImages, imagePath };
+  const rules = { columns, strataColumns: recipe.strata, feedbackColumns: [...new Set([columns.feedback, ...feedbackColumns])], hasImages, imagePath };
   return { uri: absolute, entries: checkRows(found.rows, rules), hasImages, columns: found.columns };
 }
 
@@ -103,10 +104,11 @@ async function readTable(path: string, file: string): Promise<Table> {
   throw new InvalidInput(`the dataset ${path} has a layout that comes with a later version or is unknown; ${READ_NOW}`);
 }
 
-function requireColumn(found: Found, column: string, use: 'caption' | 'image' | 'feedback'): void {
+function requireColumn(found: Found, column: string, use: 'caption' | 'image' | 'feedback' | 'strata'): void {
   if (found.columns.includes(column)) return;
   const near = nearest(column, found.columns);
-  const hint = near === undefined ? `name one with dataset.columns.${use}` : `did you mean "${near}"? Set dataset.columns.${use}`;
+  const field = use === 'strata' ? 'dataset.strata' : `dataset.columns.${use}`;
+  const hint = near === undefined ? `name one with ${field}` : `did you mean "${near}"? Set ${field}`;
   throw new InvalidInput(`${found.path}:1: there is no ${use} column "${column}"; the columns are ${found.columns.join(', ')}; ${hint}`);
 }
 

@@ -14,7 +14,7 @@ beforeEach(async () => {
 afterEach(() => fs.rm(folder, { recursive: true }));
 
 const columns = { id: 'id', caption: 'text', image: 'file_name', feedback: 'feedback' };
-const entriesNow = async () => (await readDataset(folder, { split: null, columns }, folder)).entries;
+const entriesNow = async () => (await readDataset(folder, { split: null, columns, strata: [] }, folder)).entries;
 
 /** Three pictures, of which the second is cut off. */
 async function brokenDataset(): Promise<Buffer> {

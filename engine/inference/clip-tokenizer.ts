@@ -64,14 +64,30 @@ export class ClipTokenizer {
     }
   }
 
+  /** One context's worth; what does not fit is cut and counted. */
   encode(text: string): EncodedPrompt {
+    const { start, end, content } = this.tokens(text);
+    return this.frame(start, content.slice(0, this.maxLength - 2), end, Math.max(0, content.length - (this.maxLength - 2)));
+  }
+
+  /** As many contexts as it takes, each with its own start and end; nothing is cut. */
+  encodeWindows(text: string): EncodedPrompt[] {
+    const { start, end, content } = this.tokens(text);
+    const room = this.maxLength - 2;
+    const windows: EncodedPrompt[] = [];
+    for (let at = 0; at === 0 || at < content.length; at += room) windows.push(this.frame(start, content.slice(at, at + room), end, 0));
+    return windows;
+  }
+
+  private tokens(text: string): { start: number; end: number; content: number[] } {
     const all = this.tokenizer.encode(text).ids;
-    const [start, end] = [all[0]!, all.at(-1)!];
-    const content = all.slice(1, -1);
-    const kept = content.slice(0, this.maxLength - 2);
-    const ids = [start, ...kept, end];
+    return { start: all[0]!, end: all.at(-1)!, content: all.slice(1, -1) };
+  }
+
+  private frame(start: number, content: number[], end: number, cut: number): EncodedPrompt {
+    const ids = [start, ...content, end];
     const used = ids.length;
     while (ids.length < this.maxLength) ids.push(this.padId);
-    return { ids, used, cut: content.length - kept.length };
+    return { ids, used, cut };
   }
 }

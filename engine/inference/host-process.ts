@@ -7,10 +7,15 @@ import { Encoder } from './encoders.js';
 import type { FromHost, HostConfig, Task, Tasks, TaskName, ToHost } from './host-protocol.js';
 import { TextToImage, type GenerationHooks } from './pipelines/text-to-image.js';
 import { Sessions } from './sessions.js';
+import { VitMae } from './vit-mae.js';
 
-const sessions = new Sessions(JSON.parse(process.argv[2] ?? '{}') as HostConfig);
+const config = JSON.parse(process.argv[2] ?? '{}') as HostConfig;
+const sessions = new Sessions(config);
 const loadTextToImage = memoized((folder) => TextToImage.load(folder, sessions));
 const loadEncoder = memoized((folder) => Encoder.load(folder, sessions));
+const loadVitMae = memoized((folder) => VitMae.load(folder, sessions));
+// The library takes a while to load, and most devices never need it.
+const loadOptFeedback = memoized(async (folder) => (await import('./opt-feedback.js')).OptFeedback.load(folder, config));
 
 /** By request id, while it waits or runs. */
 const cancellations = new Map<number, AbortController>();
@@ -24,6 +29,10 @@ async function perform(task: Task, hooks: GenerationHooks): Promise<Tasks[TaskNa
       return (await loadEncoder(task.request.model)).embedImage(task.request.image);
     case 'embedText':
       return (await loadEncoder(task.request.model)).embedText(task.request.text);
+    case 'meanPatch':
+      return (await loadVitMae(task.request.model)).meanPatch(task.request.image, task.request.noiseSeed);
+    case 'writeFeedback':
+      return (await loadOptFeedback(task.request.model)).write(task.request);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { FailureCode } from '../../core/errors.js';
+import type { WriteFeedbackRequest, WrittenFeedback } from './opt-feedback.js';
 import type { Picture, TextToImageRequest } from './pipelines/text-to-image.js';
 import type { SessionOptions } from './sessions.js';
 
@@ -19,11 +20,24 @@ export interface EmbedTextRequest {
   text: string;
 }
 
+export interface MeanPatchRequest {
+  model: string;
+  /** An encoded picture. */
+  image: Uint8Array;
+  noiseSeed: number;
+}
+
+export interface FeedbackRequest extends WriteFeedbackRequest {
+  model: string;
+}
+
 /** What a host can do: request and result by name. */
 export interface Tasks {
   generate: { request: GenerateRequest; result: GenerateReply };
   embedImage: { request: EmbedImageRequest; result: Float32Array };
   embedText: { request: EmbedTextRequest; result: Float32Array };
+  meanPatch: { request: MeanPatchRequest; result: Float32Array };
+  writeFeedback: { request: FeedbackRequest; result: WrittenFeedback };
 }
 export type TaskName = keyof Tasks;
 export type Task = { [N in TaskName]: { name: N; request: Tasks[N]['request'] } }[TaskName];

@@ -1,6 +1,17 @@
 import { RefineError, type FailureCode } from '../../core/errors.js';
 import { HostChild } from './host-child.js';
-import type { EmbedImageRequest, EmbedTextRequest, GenerateReply, GenerateRequest, Task, TaskName, Tasks } from './host-protocol.js';
+import type {
+  EmbedImageRequest,
+  EmbedTextRequest,
+  FeedbackRequest,
+  GenerateReply,
+  GenerateRequest,
+  MeanPatchRequest,
+  Task,
+  TaskName,
+  Tasks,
+} from './host-protocol.js';
+import type { WrittenFeedback } from './opt-feedback.js';
 
 export interface RequestOptions {
   /** Called when the request's turn has come: until then it waited for the device. */
@@ -67,7 +78,7 @@ export class InferenceHost {
     return this.child?.pid;
   }
 
-  /** Throws what the step's failure table knows (`core/errors.ts`), or the signal's reason. The same holds for the other two. */
+  /** Throws what the step's failure table knows (`core/errors.ts`), or the signal's reason. The same holds for the others. */
   generate(request: GenerateRequest, options: RequestOptions = {}): Promise<GenerateReply> {
     return this.enqueue('generate', request, options);
   }
@@ -80,6 +91,16 @@ export class InferenceHost {
   /** L2-normalised embedding of a text. */
   embedText(request: EmbedTextRequest, options: RequestOptions = {}): Promise<Float32Array> {
     return this.enqueue('embedText', request, options);
+  }
+
+  /** Mean feature of a picture's visible patches by ViT-MAE. */
+  meanPatch(request: MeanPatchRequest, options: RequestOptions = {}): Promise<Float32Array> {
+    return this.enqueue('meanPatch', request, options);
+  }
+
+  /** Feedback on a picture from its caption and features. */
+  writeFeedback(request: FeedbackRequest, options: RequestOptions = {}): Promise<WrittenFeedback> {
+    return this.enqueue('writeFeedback', request, options);
   }
 
   /** Ends the child within 2 s; what still waits or runs fails with HostCrashed. */

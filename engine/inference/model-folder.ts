@@ -7,8 +7,8 @@ import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
 
-/** What a recipe can point at: a generator, a CLIP-like pair of encoders, an image encoder. */
-export type ModelKind = 'text-to-image' | 'image-text' | 'image';
+/** What a recipe can point at: a generator, a CLIP-like pair of encoders, an image encoder, a critic and what it sees through. */
+export type ModelKind = 'text-to-image' | 'image-text' | 'image' | 'vit-mae' | 'causal-lm';
 
 /** Beside a model and without effect on what it computes. Files and folders that begin with a dot are left out too. */
 const NO_PART_OF_THE_MODEL = /^(readme|licen[cs]e|notice|changelog)(\.|$)|\.md$/i;
@@ -82,6 +82,15 @@ const LAYOUTS: Record<ModelKind, Layout> = {
     files: [['onnx/model.onnx', 'onnx/vision_model.onnx'], 'preprocessor_config.json'],
     command:
       "optimum-cli export onnx --model <model> --task feature-extraction <folder>, with the model as onnx/model.onnx (transformers.js' layout)",
+  },
+  'vit-mae': {
+    files: ['onnx/model.onnx', 'preprocessor_config.json'],
+    command: 'an export of ViTMAEModel with pixel_values and noise as inputs (models/training/train_vit_mae.py does one) as onnx/model.onnx',
+  },
+  'causal-lm': {
+    files: ['config.json', 'onnx/decoder_model_merged.onnx', 'tokenizer.json', 'tokenizer_config.json'],
+    command:
+      "optimum-cli export onnx --model <model> --task text-generation-with-past <folder>, with the model as onnx/decoder_model_merged.onnx (transformers.js' layout)",
   },
 };
 

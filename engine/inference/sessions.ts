@@ -36,20 +36,25 @@ export class Sessions {
 
 type ExecutionProvider = InferenceSession.ExecutionProviderConfig;
 
+/** How every session of a device is opened, also those that a library opens for us. */
+export function sessionOptions({ provider, device, threads = availableParallelism() }: SessionOptions): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [provider === 'cpu' ? 'cpu' : ({ name: provider, deviceId: device } as ExecutionProvider)],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    // Threads that spin while they wait win a little on an idle machine and lose several times over on a busy one.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    logSeverityLevel: 3,
+  };
+}
+
 async function open(file: string, options: SessionOptions): Promise<OnnxModel> {
   await access(file).catch(() => {
     throw new InvalidInput(`${file} is missing: export or copy the model folder again`);
   });
-  const { provider, device, threads = availableParallelism() } = options;
+  const { provider, device } = options;
   try {
-    const session = await InferenceSession.create(file, {
-      executionProviders: [provider === 'cpu' ? 'cpu' : ({ name: provider, deviceId: device } as ExecutionProvider)],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      // Threads that spin while they wait win a little on an idle machine and lose several times over on a busy one.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-      logSeverityLevel: 3,
-    });
+    const session = await InferenceSession.create(file, sessionOptions(options));
     return new OnnxModel(file, session);
   } catch (error) {
     const message = (error as Error).message;

@@ -9,3 +9,6 @@ export * from './statistics/permutation-test.js';
 export * from './statistics/holm.js';
 export * from './statistics/win-rate.js';
 export * from './statistics/detectable-gain.js';
+export * from './statistics/copied-ngrams.js';
+export * from './statistics/effect-size.js';
+export * from './statistics/variance-components.js';

@@ -27,7 +27,7 @@ export interface LedgerStart extends LedgerStep {
 export interface LedgerEnd {
   /** What {@link LedgerWriter.start} returned. */
   id: string;
-  status: 'completed' | 'failed' | 'cancelled';
+  status: 'completed' | 'failed' | 'cancelled' | 'unknown';
   seconds: number;
   tokens?: number | null;
   /** Bytes of the artifacts that came out. */

@@ -25,7 +25,7 @@ const manifest = (createdAt: string): RunManifest => ({ formatVersion: 1, runId:
 function indexed(offset: number): IndexedItem {
   const id = `item ${offset}`;
   const source = { file: 'metadata.jsonl', line: offset + 1 };
-  return { offset, position: offset, id, key: itemKey(id), caption: `caption ${offset}`, feedback: {}, trainedOn: [], source };
+  return { offset, position: offset, id, key: itemKey(id), caption: `caption ${offset}`, feedback: {}, strata: {}, trainedOn: [], source };
 }
 
 async function writeIndex(items: number): Promise<void> {

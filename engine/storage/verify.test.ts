@@ -35,13 +35,14 @@ beforeEach(async () => {
   const run = store.run('r');
   const source = { file: 'm', line: 1 };
   await run.writeIndexShard(0, [
-    { offset: 0, position: 0, id: 'a', key: itemName, caption: 'c', trueImage, feedback: {}, trainedOn: [], source },
+    { offset: 0, position: 0, id: 'a', key: itemName, caption: 'c', trueImage, feedback: {}, strata: {}, trainedOn: [], source },
   ]);
   await run.writeIndexSummary({ total: 1, items: 1, skipped: 0, shardSize: 500, shards: 1 });
   const round = { round: 0, draw: 0, seed: 1, image, tokens: { used: 1, cut: 0 }, scores: {}, steps: { embed: key } };
-  const outcome = { ...round, parts: [{ role: 'caption' as const, weight: 1, ref: refs.prompt }], feedback: { ref: refs.feedback } };
+  const outcome = { ...round, prompt: { form: 'join' as const, parts: [{ role: 'caption' as const, weight: 1, ref: refs.prompt }] }, feedback: { ref: refs.feedback } };
   const arm = {
     name: 'opt',
+    repeat: 0,
     oracle: false,
     state: 'improved' as const,
     rounds: [outcome],

@@ -60,7 +60,7 @@ async function collectReferences(store: Store, runId: string): Promise<Reference
     for (const round of record ? roundsOf(record) : []) {
       refer(round.image);
       refer(round.feedback?.ref);
-      for (const part of round.parts) refer(part.ref);
+      for (const part of round.prompt.parts) refer(part.ref);
       for (const step of Object.values(round.steps)) steps.add(step);
     }
   };

@@ -17,6 +17,7 @@ export const arm = (name: string, feedback: ArmRecipe['feedback'], oracle = fals
   oracle,
   feedback,
   refine: 'append',
+  feedbackWeight: 0.5,
   seeds: 'keep',
 });
 
@@ -48,6 +49,7 @@ export function testItem(position: number): IndexedItem {
     key: itemKey(id),
     caption,
     feedback: {},
+    strata: {},
     trainedOn: [],
     source: { file: 'm.jsonl', line: position },
   };
@@ -58,6 +60,7 @@ export function testRecord({ id, key, position }: IndexedItem, scores: ItemScore
     const best = bestRound(rounds.map(([, selector]) => selector));
     return {
       name,
+      repeat: 0,
       oracle: false,
       state: 'unchanged',
       rounds: rounds.map((s, round) => testRound(name, round, s)),
@@ -73,7 +76,7 @@ function testRound(name: string, round: number, [primary, selector]: Scores): Ro
     round,
     draw: round,
     seed: round,
-    parts: [],
+    prompt: { form: 'join', parts: [] },
     feedback: round === 0 || name === 'control' ? null : { text: `feedback ${round} of ${name}` },
     image: { digest: digest(`${name}${round}`), mediaType: 'image/png', bytes: 1, derivedFrom: [] },
     tokens: { used: 5, cut: 0 },
@@ -94,6 +97,7 @@ function testManifest(arms: ArmRecipe[]): RunManifest {
         sample: null,
         limit: null,
         columns: { id: 'id', caption: 'text', image: 'file_name', feedback: 'feedback' },
+        strata: [],
       },
       seed: 1,
       generator: {
@@ -113,6 +117,8 @@ function testManifest(arms: ArmRecipe[]): RunManifest {
       gate: { score: null },
       batching: 'exact',
       executionProvider: 'cpu',
+      repeats: 1,
+      glossary: {},
       budget: { images: null, seconds: null, usd: null },
     },
     recipeDigest: digest('recipe'),

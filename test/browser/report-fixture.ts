@@ -44,6 +44,7 @@ export async function reportFixture({ n = 24, opt = false }: { n?: number; opt?:
       caption,
       trueImage: await put(look, 0, position),
       feedback: {},
+      strata: {},
       trainedOn: position === 5 ? ['./models/packs/creatures/diffusion'] : [],
       source: { file: 'metadata.jsonl', line: position + 1 },
     };
@@ -95,7 +96,7 @@ async function recordOf(
     round: index,
     draw: drawNumber,
     seed: seedOf(7, id, drawNumber),
-    parts: refiners.append(
+    prompt: refiners.append(
       { text: caption },
       feedback.map((text) => ({ text })),
     ),
@@ -128,7 +129,7 @@ async function recordOf(
     const best = bestRound(rounds.map((r) => r.scores['clip_text']!));
     const gain = rounds[best]!.scores['image_similarity']! - start;
     const state = gain > 0 ? 'improved' : gain < 0 ? 'worse' : 'unchanged';
-    arms.push({ name: arm.name, oracle: arm.oracle, state, rounds, best: { round: best }, stopped: { round: best, reason: 'rounds' } });
+    arms.push({ name: arm.name, repeat: 0, oracle: arm.oracle, state, rounds, best: { round: best }, stopped: { round: best, reason: 'rounds' } });
   }
   const base = { id, key, position, steps: { executed: 20, cached: 0, retried: 0 }, spent: { images: 7, seconds: 9, usd: 0 } };
   if (position === 7) {
@@ -164,6 +165,7 @@ function manifestOf(opt: boolean): RunManifest {
     oracle,
     feedback,
     refine: 'append',
+    feedbackWeight: 0.5,
     seeds: 'keep',
   });
   const digest = (name: string) => `sha256:${sha256Hex(name)}` as const;
@@ -179,6 +181,7 @@ function manifestOf(opt: boolean): RunManifest {
         sample: { n: 24, seed: 7 },
         limit: null,
         columns: { id: 'id', caption: 'text', image: 'file_name', feedback: 'feedback' },
+        strata: [],
       },
       seed: 7,
       generator: {
@@ -210,6 +213,8 @@ function manifestOf(opt: boolean): RunManifest {
       gate: { score: null },
       batching: 'exact',
       executionProvider: 'cpu',
+      repeats: 1,
+      glossary: {},
       budget: { images: null, seconds: null, usd: null },
     },
     recipeDigest: digest('recipe'),

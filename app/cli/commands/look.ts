@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
 import { itemPlan } from '../../../core/item-plan.js';
-import { joinPrompt } from '../../../core/policy/refine.js';
+import { promptText, shownPrompt } from '../../../core/policy/refine.js';
 import type { ItemRecord, ItemState, TextValue } from '../../../core/types.js';
 import { verifyRun, type Store } from '../../../engine/storage/index.js';
 import { queuesWithoutWorker, workerAdvice } from '../../client/queues.js';
@@ -108,8 +108,9 @@ async function show(runId: string, item: string, options: CommonOptions): Promis
   const { store } = await openRun(runId, options);
   const record = (await store.run(runId).listItems()).find((r) => r.id === item || r.key === item);
   if (!record) throw new InvalidInput(`run ${runId} has no record of an item ${JSON.stringify(item)}; see \`refineloop items ${runId}\``);
+  const { glossary } = (await store.run(runId).readManifest())!.recipe;
   const arms = await Promise.all(
-    record.arms.map(async (arm) => ({ ...arm, rounds: await Promise.all(arm.rounds.map((round) => withTexts(store, round))) })),
+    record.arms.map(async (arm) => ({ ...arm, rounds: await Promise.all(arm.rounds.map((round) => withTexts(store, round, glossary))) })),
   );
   if (options.json) return printJson({ ...record, arms });
   print(`${record.id}: ${record.state}${record.reason === undefined ? '' : ` (${record.reason})`}`);
@@ -140,9 +141,9 @@ async function show(runId: string, item: string, options: CommonOptions): Promis
   }
 }
 
-async function withTexts<T extends ItemRecord['arms'][number]['rounds'][number]>(store: Store, round: T) {
+async function withTexts<T extends ItemRecord['arms'][number]['rounds'][number]>(store: Store, round: T, glossary: Record<string, string>) {
   const text = async (value: TextValue) => value.text ?? Buffer.from(await store.getArtifact(value.ref!)).toString('utf8');
-  const prompt = joinPrompt(await Promise.all(round.parts.map(text)));
+  const prompt = shownPrompt(promptText(round.prompt, await Promise.all(round.prompt.parts.map(text)), glossary));
   return { ...round, prompt, feedback: round.feedback ? await text(round.feedback) : null };
 }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { InvalidInput } from '../../../core/errors.js';
+import type { PromptText } from '../../../core/policy/refine.js';
 import type { SchedulerName } from '../../../core/recipe.js';
 import type { Tokens } from '../../../core/types.js';
 import { ClipTokenizer } from '../clip-tokenizer.js';
@@ -12,6 +13,7 @@ import { createScheduler, parseSchedulerConfig, type Scheduler, type SchedulerCo
 import type { Sessions } from '../sessions.js';
 import { TorchRandom } from '../torch-random.js';
 import { classifierFreeGuidance } from './classifier-free-guidance.js';
+import { encodeNegative, encodePrompt } from './prompt-encoding.js';
 
 const unetSchema = z.looseObject({ in_channels: z.number().int().positive().default(4), sample_size: z.number().int().positive() });
 const vaeSchema = z.looseObject({
@@ -21,7 +23,7 @@ const vaeSchema = z.looseObject({
 });
 
 export interface TextToImageRequest {
-  prompt: string;
+  prompt: PromptText;
   negativePrompt: string;
   /** `null`: the model's own. */
   scheduler: SchedulerName | null;
@@ -110,8 +112,9 @@ export class TextToImage {
     scheduler.setTimesteps(request.numInferenceSteps);
 
     const guided = request.guidanceScale > 1;
-    const prompt = await this.encode(request.prompt);
-    const context = guided ? concat((await this.encode(request.negativePrompt)).states, prompt.states) : prompt.states;
+    const { textEncoder, tokenizer } = this.parts;
+    const prompt = await encodePrompt(request.prompt, tokenizer, textEncoder);
+    const context = guided ? concat(await encodeNegative(request.negativePrompt, prompt.states, tokenizer, textEncoder), prompt.states) : prompt.states;
     const contextTensor = this.parts.unet.tensor('encoder_hidden_states', context.data, context.dims);
 
     const dims = [1, unetConfig.in_channels, height / this.vaeFactor, width / this.vaeFactor];
@@ -153,13 +156,6 @@ export class TextToImage {
       encoder_hidden_states: context,
     });
     return output.data;
-  }
-
-  private async encode(text: string): Promise<{ states: FloatTensor; tokens: Tokens }> {
-    const { tokenizer, textEncoder } = this.parts;
-    const { ids, used, cut } = tokenizer.encode(text);
-    const states = await textEncoder.run({ input_ids: textEncoder.tensor('input_ids', ids, [1, ids.length]) });
-    return { states, tokens: { used, cut } };
   }
 
   /** Pixels along an edge for each latent. */

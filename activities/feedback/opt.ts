@@ -1,0 +1,58 @@
+import { joinPrompt } from '../../core/policy/refine.js';
+import { InvalidInput } from '../../core/errors.js';
+import { modelIdentity, type OptFeedbackRecipe, type RunManifest } from '../../core/recipe.js';
+import { redrawOf } from '../../core/refine-loop.js';
+import { seedOf } from '../../core/seeds.js';
+import { asFloat32 } from '../embed.js';
+import { hostOf, readText } from '../generate.js';
+import type { ActivityServices, RunContext } from '../services.js';
+import type { FeedbackInput } from '../types.js';
+import { feedbackOf } from './column.js';
+import type { FeedbackWriter } from './writer.js';
+
+/** Feedback by a causal language model that reads the caption and the picture's features as integer tokens. */
+export function optWriter(services: ActivityServices): FeedbackWriter {
+  return {
+    async prepare(run, { item, at, arm, critique }) {
+      const { manifest } = run;
+      const recipe = optOf(manifest, arm);
+      if (!critique.features) throw new InvalidInput(`arm ${arm} has no image features to read`);
+      const redraw = redrawOf(at.draw);
+      return {
+        inputs: [critique.features.digest, ...critique.earlier.map(({ ref }) => ref.digest)],
+        params: {
+          source: 'opt',
+          caption: await captionOf(run, item.offset, critique.earlier),
+          maxNewTokens: recipe.maxNewTokens,
+          // Greedy at first; a new draw of unusable output is sampled.
+          sampleSeed: redraw === 0 ? null : seedOf(manifest.recipe.seed, item.id, at.draw),
+        },
+        model: modelIdentity(manifest, recipe.model),
+        runtime: manifest.runtime,
+        draw: redraw,
+      };
+    },
+    async write({ manifest, store }, { arm, critique }, { params }, { signal, started }) {
+      const model = services.modelFolder(manifest, optOf(manifest, arm).model);
+      const features = asFloat32(await store.getArtifact(critique.features!));
+      const request = params as { caption: string; maxNewTokens: number; sampleSeed: number | null };
+      const { text, tokens } = await hostOf(services, manifest).writeFeedback(
+        { model, features, caption: request.caption, maxNewTokens: request.maxNewTokens, sampleSeed: request.sampleSeed },
+        { signal, onStart: started },
+      );
+      return { text, tokens };
+    },
+  };
+}
+
+/** What the prompt calls the caption: with memory, the caption and the feedback that the picture was made from. */
+async function captionOf(run: RunContext, offset: number, earlier: FeedbackInput['critique']['earlier']): Promise<string> {
+  const { caption } = await run.files.readIndexed(offset);
+  return joinPrompt([caption, ...(await Promise.all(earlier.map((text) => readText(run, text))))]);
+}
+
+function optOf(manifest: RunManifest, arm: string): OptFeedbackRecipe {
+  const feedback = feedbackOf(manifest, arm);
+  if (feedback.source !== 'opt') throw new InvalidInput(`arm ${arm} has source ${feedback.source}, not opt`);
+  return feedback;
+}

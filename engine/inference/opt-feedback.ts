@@ -1,0 +1,98 @@
+import { basename, dirname } from 'node:path';
+import { AutoModelForCausalLM, AutoTokenizer, env, LogitsProcessor, LogitsProcessorList, Tensor } from '@huggingface/transformers';
+import { InvalidInput, ModelOutputInvalid } from '../../core/errors.js';
+import { featureIds, loadOptPrompt, promptTexts, type OptPrompt } from './opt-prompt.js';
+import { sessionOptions, type SessionOptions } from './sessions.js';
+import { TorchRandom } from './torch-random.js';
+
+export interface WriteFeedbackRequest {
+  caption: string;
+  /** Mean of the image encoder's features: one token a value. */
+  features: Float32Array;
+  maxNewTokens: number;
+  /** `null`: greedy. A number: sampled from the model's distribution with this seed. */
+  sampleSeed: number | null;
+}
+
+export interface WrittenFeedback {
+  text: string;
+  /** `used`: tokens read and written together. */
+  tokens: { used: number };
+}
+
+type Model = Awaited<ReturnType<typeof AutoModelForCausalLM.from_pretrained>>;
+type Tokenizer = Awaited<ReturnType<typeof AutoTokenizer.from_pretrained>>;
+
+/** Feedback by a causal language model that reads a picture's features as integer tokens between the words of its prompt. */
+export class OptFeedback {
+  private constructor(
+    private readonly model: Model,
+    private readonly tokenizer: Tokenizer,
+    private readonly prompt: OptPrompt,
+    private readonly vocabSize: number,
+  ) {}
+
+  /** Throws InvalidInput, which names the folder, where it is not complete or not of this kind. */
+  static async load(folder: string, options: SessionOptions): Promise<OptFeedback> {
+    const prompt = await loadOptPrompt(folder);
+    env.allowRemoteModels = false;
+    env.localModelPath = dirname(folder);
+    try {
+      const name = basename(folder);
+      const tokenizer = await AutoTokenizer.from_pretrained(name, { local_files_only: true });
+      const model = await AutoModelForCausalLM.from_pretrained(name, {
+        local_files_only: true,
+        dtype: 'fp32',
+        device: options.provider === 'cpu' ? 'cpu' : (options.provider as 'cuda'),
+        session_options: sessionOptions(options),
+      });
+      const { vocab_size: vocabSize } = model.config as unknown as { vocab_size?: number };
+      if (!vocabSize) throw new Error('config.json has no vocab_size');
+      return new OptFeedback(model, tokenizer, prompt, vocabSize);
+    } catch (error) {
+      throw new InvalidInput(`${folder} cannot be loaded as a causal language model: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  /** Ids of the whole prompt: words, the picture's tokens, words. */
+  promptIds({ caption, features }: Pick<WriteFeedbackRequest, 'caption' | 'features'>): number[] {
+    const { before, after } = promptTexts(caption, this.prompt);
+    const ids = (text: string) => this.tokenizer.encode(text, { add_special_tokens: false });
+    const bos = this.tokenizer.bos_token_id ?? (this.model.config as unknown as { bos_token_id?: number }).bos_token_id;
+    if (this.prompt.bos && typeof bos !== 'number') throw new InvalidInput('prompt.json asks for a BOS token and the model names none');
+    return [...(this.prompt.bos ? [bos!] : []), ...ids(before), ...featureIds(features, this.vocabSize, this.prompt), ...ids(after)];
+  }
+
+  /** Throws ModelOutputInvalid where the model writes nothing. */
+  async write(request: WriteFeedbackRequest): Promise<WrittenFeedback> {
+    const prompt = this.promptIds(request);
+    const row = (values: number[]) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
+    const sampled = request.sampleSeed === null ? undefined : new LogitsProcessorList();
+    sampled?.push(new SeededSampling(request.sampleSeed!));
+    const output = (await this.model.generate({
+      inputs: row(prompt),
+      attention_mask: row(prompt.map(() => 1)),
+      max_new_tokens: request.maxNewTokens,
+      do_sample: false,
+      ...(sampled ? { logits_processor: sampled } : {}),
+    } as Parameters<Model['generate']>[0])) as Tensor;
+    const ids = Array.from(output.data as BigInt64Array, Number).slice(prompt.length);
+    const text = this.tokenizer.decode(ids, { skip_special_tokens: true }).trim();
+    if (text === '') throw new ModelOutputInvalid('the feedback model wrote nothing');
+    return { text, tokens: { used: prompt.length + ids.length } };
+  }
+}
+
+/** Adds Gumbel noise to the logits, so that the largest is a sample of their softmax (Gumbel 1954): sampling with a seed. */
+class SeededSampling extends LogitsProcessor {
+  private readonly random: TorchRandom;
+  constructor(seed: number) {
+    super();
+    this.random = new TorchRandom(seed);
+  }
+  override _call(_inputIds: bigint[][], logits: Tensor): Tensor {
+    const values = logits.data as Float32Array;
+    for (let i = 0; i < values.length; i++) values[i]! -= Math.log(-Math.log(this.random.uniform() || 2 ** -25));
+    return logits;
+  }
+}

@@ -72,11 +72,40 @@ export async function runStep<Input, Result>(
 ): Promise<Result & StepMeta> {
   const prepared = await definition.prepare(run, input);
   const { key, keyInput } = keyed(definition, prepared);
-  const found = await run.store.findStep(key);
-  if (found) {
-    await run.ledger.recorded(entry(definition, place, key));
-    return { ...definition.read(found), key, ...CACHED };
+  const name = `${run.store.uri}\n${key}`;
+  for (let other: Promise<unknown> | undefined; ; await untilSettled(other, signal)) {
+    const found = await run.store.findStep(key);
+    if (found) {
+      await run.ledger.recorded(entry(definition, place, key));
+      return { ...definition.read(found), key, ...CACHED };
+    }
+    if (!(other = inFlight.get(name))) break;
   }
+  const carriedOut = carryOut(definition, run, input, { prepared, key, keyInput }, place, { signal, progress });
+  inFlight.set(name, carriedOut);
+  return carriedOut.finally(() => inFlight.delete(name));
+}
+
+/** Steps that run in this process, by store and key: two items that need the same one carry it out, and pay for it, once. */
+const inFlight = new Map<string, Promise<unknown>>();
+
+/** Whatever came of it; throws the signal's reason where that comes first. */
+async function untilSettled(other: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
+  let stop = () => {};
+  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', (stop = () => resolve()), { once: true }));
+  await Promise.race([other?.catch(() => undefined), aborted]);
+  signal.removeEventListener('abort', stop);
+  signal.throwIfAborted();
+}
+
+async function carryOut<Input, Result>(
+  definition: StepDefinition<Input, Result>,
+  run: RunContext,
+  input: Input,
+  { prepared, key, keyInput }: { prepared: PreparedStep; key: string; keyInput: StepKeyInput },
+  place: StepPlace,
+  { signal, progress }: Omit<StepTools, 'started'>,
+): Promise<Result & StepMeta> {
   const billable = definition.billable?.(run, input) ?? false;
   const attempt = await run.ledger.start({ ...entry(definition, place, key), attempt: place.attempt, device: place.device, billable });
   let startedAt = performance.now();

@@ -222,7 +222,9 @@ test("the placebo of a model's arm shows what the model writes on another item's
 
 test("what the other item's model cannot write ends the placebo and fails nothing; what a device cannot do does", async () => {
   const failing = (type: string) => (step: string, at: StepAt, of?: string) =>
-    step === 'feedback' && of ? new StepFailed({ type, message: 'no', step: 'feedback', arm: 'opt', round: at.round, attempt: 1 }) : undefined;
+    step === 'feedback' && of
+      ? new StepFailed({ type, message: 'no', step: 'feedback', arm: 'opt', round: at.round, attempt: 1 })
+      : undefined;
   const ended = await refineLoop(MODEL_PLAN, MODEL_ITEM, steps([], undefined, failing('ModelOutputInvalid')));
   expect(ended.state).not.toBe('failed');
   expect(ended.arms[1]).toMatchObject({ stopped: { round: 0, reason: 'feedback_ended' } });
@@ -233,7 +235,14 @@ test("what the other item's model cannot write ends the placebo and fails nothin
 test('repeats run the item again with seeds of their own, from the same references', async () => {
   const calls: Calls = [];
   const { arms } = await refineLoop({ ...PLAN, repeats: 2 }, ITEM, steps(calls));
-  expect(arms.map((arm) => `${arm.name} ${arm.repeat}`)).toEqual(['control 0', 'written 0', 'placebo 0', 'control 1', 'written 1', 'placebo 1']);
+  expect(arms.map((arm) => `${arm.name} ${arm.repeat}`)).toEqual([
+    'control 0',
+    'written 0',
+    'placebo 0',
+    'control 1',
+    'written 1',
+    'placebo 1',
+  ]);
   const draws = calls.filter((c) => c.step === 'generate').map((c) => c.at.draw);
   expect(new Set(draws)).toEqual(new Set([0, 1, 2, 10_000, 10_001, 10_002]));
   expect(calls.filter((c) => c.step === 'embed:true')).toHaveLength(1);

@@ -14,7 +14,9 @@ export const columnWriter: FeedbackWriter = {
     const text = columnTexts(manifest, from, arm)[at.round - 1];
     if (text === undefined) {
       const { file, line } = from.source;
-      throw new InvalidInput(`item ${from.id} has no feedback for round ${at.round} in column ${columnOf(manifest, arm)} (${file}:${line})`);
+      throw new InvalidInput(
+        `item ${from.id} has no feedback for round ${at.round} in column ${columnOf(manifest, arm)} (${file}:${line})`,
+      );
     }
     // An oracle's words descend from the picture that it saw.
     const seen = isOracle(manifest, arm) && from.trueImage ? [from.trueImage.digest] : [];

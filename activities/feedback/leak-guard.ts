@@ -22,7 +22,8 @@ export async function refuseLeak(run: RunContext, { item, arm, critique }: Feedb
     for (const { digest, derivedFrom } of Object.values(record.outputs)) parents.set(digest, [...record.inputs, ...derivedFrom]);
   }
   const unknown = FEEDBACK_KINDS[feedbackOf(run.manifest, arm).source].looks ? inputs.filter((input) => !parents.has(input)) : [];
-  if (unknown.length > 0) throw new StorageUnavailable(`no record says where ${unknown.join(', ')} comes from, so it is not shown to arm ${arm}`);
+  if (unknown.length > 0)
+    throw new StorageUnavailable(`no record says where ${unknown.join(', ')} comes from, so it is not shown to arm ${arm}`);
   const path = findLeak(inputs, parents, trueImage.digest);
   if (path) {
     throw new InvalidInput(

@@ -1,5 +1,6 @@
 import leven from 'leven';
 import type { z } from 'zod';
+import { FEEDBACK_KINDS } from '../../core/index.js';
 import { recipeSchema, PLANNED_SOURCES, LOCAL_PROVIDER } from './schema.js';
 import { defaultOf, expected, keysOf, schemaAt } from './schema-walk.js';
 import { isRecord, startsWith, valueAt, type FieldPath } from './recipe-source.js';
@@ -13,7 +14,7 @@ export interface Finding {
 type SchemaIssue = z.core.$ZodIssue;
 
 /** Feedback sources that a recipe can name today. */
-const SOURCES = ['dataset', 'shuffled'];
+const SOURCES = Object.keys(FEEDBACK_KINDS);
 
 /** What a person can do, for fields that have no default. */
 const EXAMPLES: Record<string, string> = {

@@ -29,12 +29,15 @@ test('fills in every default and keeps paths as written', async () => {
   const loaded = await loadRecipe(await folder.write(MINIMAL));
   expect(loaded.recipe).toEqual({
     name: 'tiny',
+    repeats: 1,
+    glossary: {},
     dataset: {
       uri: './data',
       split: null,
       sample: null,
       limit: null,
       columns: { id: 'id', caption: 'text', image: 'file_name', feedback: 'feedback' },
+      strata: [],
     },
     seed: 0,
     generator: {
@@ -48,7 +51,7 @@ test('fills in every default and keeps paths as written', async () => {
       width: null,
     },
     rounds: 2,
-    arms: [{ name: 'control', oracle: false, feedback: null, refine: 'append', seeds: 'keep' }],
+    arms: [{ name: 'control', oracle: false, feedback: null, refine: 'append', feedbackWeight: 0.5, seeds: 'keep' }],
     scores: {
       select: { metric: 'clip_text', model: '../pack/selector' },
       primary: { metric: 'image_similarity', model: '../pack/similarity' },
@@ -153,7 +156,7 @@ test.each([
   [
     'a misspelt source',
     edited('source: dataset', 'source: datset'),
-    ['31 arms[1].feedback.source: expected one of dataset, shuffled; got text "datset"; did you mean dataset?'],
+    ['31 arms[1].feedback.source: expected one of dataset, shuffled, opt, chat, rewrite; got text "datset"; did you mean dataset?'],
   ],
   ['no arms', edited(/arms:\n[^]*scores:/, 'arms: []\nscores:'), ['25 arms: expected at least 1 entry; got none']],
   ['a name with a space', edited('name: full', 'name: my run'), ['1 name: expected letters, digits']],
@@ -189,13 +192,28 @@ test.each([
   ['sample and limit', edited('split: test', 'limit: 3'), ['4 dataset.limit: give either sample or limit, not both']],
   [
     'a source of later',
+    edited('source: dataset', 'source: blip2'),
+    ['31 arms[1].feedback.source: feedback source `blip2` is not in this version yet'],
+  ],
+  [
+    'a critic without its models',
     edited('source: dataset', 'source: opt'),
     [
-      '31 arms[1].feedback.source: feedback source `opt` is not in this version yet',
-      '37 arms[2].feedback.from: arm written has source opt',
+      '30 arms[1].feedback.model: missing; text is needed',
+      '30 arms[1].feedback.image_encoder: missing; text is needed',
+      'column: unknown key',
     ],
   ],
-  ['a refiner of later', edited('refine: append', 'refine: blend'), ['33 arms[1].refine: refiner `blend` is not in this version yet']],
+  [
+    'a critic that is not there',
+    MINIMAL.replace('- { name: control }', '- { name: opt, feedback: { source: opt, model: ./none, image_encoder: ../pack/selector } }'),
+    ['arms[0].feedback.model: there is no folder ./none'],
+  ],
+  [
+    'an endpoint that is none',
+    MINIMAL.replace('- { name: control }', '- { name: vlm, feedback: { source: chat, base_url: localhost, model: m } }'),
+    ['arms[0].feedback.base_url: expected a URL'],
+  ],
   [
     'a provider',
     MINIMAL.replace('{ model: ../pack/diffusion }', '{ provider: openai-compatible, base_url: x, model: y }'),
@@ -233,7 +251,7 @@ test.each([
 
 test('refuses overrides by the name of the option', async () => {
   expect(await refusal(MINIMAL, ['rounds', 'rounds=30', 'seed.x=1', '__proto__.x=1', 'arms=[', 'store='])).toEqual([
-    '--set __proto__.x=1 __proto__: unknown key; known here: name, dataset, store, seed, generator, rounds, arms, scores, stop, gate, execution_provider, batching, budget',
+    '--set __proto__.x=1 __proto__: unknown key; known here: name, dataset, store, seed, generator, rounds, arms, scores, stop, gate, execution_provider, batching, repeats, glossary, budget',
     '--set store= store: expected text; got nothing; leave it out for the default, "file:./runs"',
     '--set seed.x=1 seed: expected a whole number from 0 to 4294967295; got a mapping; leave it out for the default, 0',
     '--set rounds=30 rounds: expected a whole number from 1 to 20; got 30; leave it out for the default, 2',

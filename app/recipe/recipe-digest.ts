@@ -10,7 +10,8 @@ export function recipeDigest(recipe: Recipe, modelDigests: Record<string, Digest
   const pinnedScore = ({ metric, model }: ScoreRecipe) => ({ metric, model: model === null ? null : pinned(model) });
   const pinnedArm = ({ feedback, ...arm }: ArmRecipe) => ({
     ...arm,
-    feedback: feedback?.source === 'opt' ? { ...feedback, model: pinned(feedback.model), imageEncoder: pinned(feedback.imageEncoder) } : feedback,
+    feedback:
+      feedback?.source === 'opt' ? { ...feedback, model: pinned(feedback.model), imageEncoder: pinned(feedback.imageEncoder) } : feedback,
   });
   const { select, primary, report } = recipe.scores;
   return digestOf(

@@ -53,6 +53,7 @@ export function docOf(schema: z.ZodType): string {
 export function expected(schema: z.ZodType): string {
   const inner = unwrap(schema);
   const nothing = schema.safeParse(null).success ? ', or nothing' : '';
+  if (inner instanceof z.ZodURL) return `a URL${nothing}`;
   if (inner instanceof z.ZodString) return `text${nothing}`;
   if (inner instanceof z.ZodBoolean) return `true or false${nothing}`;
   if (inner instanceof z.ZodEnum || inner instanceof z.ZodLiteral) return `one of ${allowed(inner).join(', ')}${nothing}`;

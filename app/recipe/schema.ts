@@ -82,7 +82,9 @@ const price = z.strictObject({
 const chatFeedback = z.strictObject({
   source: z
     .enum(['chat', 'rewrite'])
-    .describe('A vision model behind an endpoint: `chat` says what to change, `rewrite` writes a whole new prompt (use it with `refine: replace`).'),
+    .describe(
+      'A vision model behind an endpoint: `chat` says what to change, `rewrite` writes a whole new prompt (use it with `refine: replace`).',
+    ),
   base_url: z.url({ protocol: /^https?$/ }).describe('Endpoint that speaks the OpenAI chat protocol, such as `http://localhost:8000/v1`.'),
   model: text().describe("The model's name there."),
   revision: text().nullable().default(null).describe('Tells versions of the remote model apart: another one is asked anew.'),
@@ -171,7 +173,12 @@ export const recipeSchema = z.strictObject({
     .enum(['exact', 'fast'])
     .default('exact')
     .describe('`exact`: batches only where they are bit-equal to one at a time; `fast`: may differ by rounding.'),
-  repeats: z.int().min(1).max(20).default(1).describe('How often each item is run, with seeds of its own; the report tells variance of items and of seeds apart.'),
+  repeats: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(1)
+    .describe('How often each item is run, with seeds of its own; the report tells variance of items and of seeds apart.'),
   glossary: z
     .record(text(), z.string())
     .default({})

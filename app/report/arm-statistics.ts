@@ -130,7 +130,13 @@ function repeatScores(record: ItemRecord, recipe: Recipe, arm: string, metric: s
 }
 
 /** An item's gain over round 0 at a round, its repeats averaged; `undefined` where it did not get there. */
-function gainAt(record: ItemRecord, recipe: Recipe, arm: string, metric: string, round: number): { gain: number; score: number } | undefined {
+function gainAt(
+  record: ItemRecord,
+  recipe: Recipe,
+  arm: string,
+  metric: string,
+  round: number,
+): { gain: number; score: number } | undefined {
   const reached = repeatsOf(record, recipe, arm).flatMap(({ outcome }) => {
     const [first, score] = [outcome.rounds[0]?.scores[metric], outcome.rounds[round]?.scores[metric]];
     return outcome.state === 'failed' || first === undefined || score === undefined ? [] : [{ gain: score - first, score }];

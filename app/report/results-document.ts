@@ -60,7 +60,14 @@ export interface UncurableItem {
 export interface Stratum {
   column: string;
   value: string;
-  arms: Array<{ name: string; oracle: boolean; n: number; gainMean: number | null; ci95: [number, number] | null; vsControl: ComparisonResult | null }>;
+  arms: Array<{
+    name: string;
+    oracle: boolean;
+    n: number;
+    gainMean: number | null;
+    ci95: [number, number] | null;
+    vsControl: ComparisonResult | null;
+  }>;
 }
 
 export interface ItemResult {

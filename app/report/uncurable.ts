@@ -13,10 +13,12 @@ export function uncurableItem(item: ItemResult, recipe: Recipe): UncurableItem {
     }));
     return gains.filter(({ gain }) => !Number.isNaN(gain)).sort((a, b) => b.gain - a.gain)[0];
   };
-  const oracles = item.arms.filter((arm) => arm.oracle).flatMap((arm) => {
-    const best = closest(arm);
-    return best ? [{ arm: arm.name, ...best }] : [];
-  });
+  const oracles = item.arms
+    .filter((arm) => arm.oracle)
+    .flatMap((arm) => {
+      const best = closest(arm);
+      return best ? [{ arm: arm.name, ...best }] : [];
+    });
   const draws = item.arms.filter((arm) => arm.name === controlName(recipe)).flatMap((arm) => closest(arm) ?? []);
   const control = draws.sort((a, b) => b.gain - a.gain)[0];
   return { id: item.id, caption: item.caption, oracles, control: control ? { draw: control.round, gain: control.gain } : null };

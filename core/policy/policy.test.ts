@@ -104,7 +104,12 @@ test('blend weighs caption and feedback, chunk keeps one text whole, and the glo
   const caption = { text: 'a Pokemon' };
   const feedback = [{ text: 'Red pokemons, one pokemon.' }, { text: 'Add a hat' }];
   const glossary = { pokemon: 'creature', hat: 'cap' };
-  const read = (refined: RefinedPrompt) => promptText(refined, refined.parts.map((p) => p.text!), glossary);
+  const read = (refined: RefinedPrompt) =>
+    promptText(
+      refined,
+      refined.parts.map((p) => p.text!),
+      glossary,
+    );
   expect(read(refiners.append(caption, feedback))).toBe('a creature. Red pokemons, one creature. Add a cap');
   expect(read(refiners.chunk(caption, feedback))).toEqual({ chunk: 'a creature. Red pokemons, one creature. Add a cap' });
   expect(read(refiners.blend(caption, feedback, 0.25))).toEqual({
@@ -114,7 +119,9 @@ test('blend weighs caption and feedback, chunk keeps one text whole, and the glo
     ],
   });
   expect(read(refiners.blend(caption, []))).toBe('a creature');
-  expect(shownPrompt(read(refiners.blend(caption, feedback, 0.25)))).toBe('a creature (weight 0.75) + Red pokemons, one creature. Add a cap (weight 0.25)');
+  expect(shownPrompt(read(refiners.blend(caption, feedback, 0.25)))).toBe(
+    'a creature (weight 0.75) + Red pokemons, one creature. Add a cap (weight 0.25)',
+  );
 });
 
 test('a glossary takes the longest entry, leaves parts of words alone and does not look at what it put in', () => {

@@ -25,7 +25,10 @@ export const refiners: Record<RefinerName, Refiner> = {
   blend: (caption, feedback, feedbackWeight = 0.5) =>
     feedback.length === 0
       ? { form: 'join', parts: [part('caption', caption)] }
-      : { form: 'blend', parts: [part('caption', caption, 1 - feedbackWeight), ...feedback.map((f) => part('feedback', f, feedbackWeight))] },
+      : {
+          form: 'blend',
+          parts: [part('caption', caption, 1 - feedbackWeight), ...feedback.map((f) => part('feedback', f, feedbackWeight))],
+        },
   /** As `append`, but encoded in as many windows as it takes: nothing is cut off. */
   chunk: (caption, feedback) => ({ form: 'chunk', parts: captionFirst(caption, feedback) }),
 };
@@ -38,8 +41,7 @@ export type PromptText = string | { chunk: string } | { blend: Array<{ text: str
  * @param texts of the prompt's parts, in their order; @param glossary see {@link applyGlossary}
  */
 export function promptText({ form, parts }: RefinedPrompt, texts: string[], glossary: Record<string, string> = {}): PromptText {
-  const read = (kept: (part: PromptPart) => boolean) =>
-    applyGlossary(joinPrompt(texts.filter((_, i) => kept(parts[i]!))), glossary);
+  const read = (kept: (part: PromptPart) => boolean) => applyGlossary(joinPrompt(texts.filter((_, i) => kept(parts[i]!))), glossary);
   switch (form) {
     case 'join':
       return read(() => true);
@@ -71,7 +73,10 @@ export function applyGlossary(text: string, glossary: Record<string, string>): s
   if (words.length === 0) return text;
   const meant = new Map(words.map((word) => [word.toLowerCase(), glossary[word]!]));
   const pattern = words.map((word) => word.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|');
-  return text.replace(new RegExp(`(?<![\\p{L}\\p{N}_])(?:${pattern})(?![\\p{L}\\p{N}_])`, 'giu'), (word) => meant.get(word.toLowerCase()) ?? word);
+  return text.replace(
+    new RegExp(`(?<![\\p{L}\\p{N}_])(?:${pattern})(?![\\p{L}\\p{N}_])`, 'giu'),
+    (word) => meant.get(word.toLowerCase()) ?? word,
+  );
 }
 
 function captionFirst(caption: TextValue, feedback: TextValue[]): PromptPart[] {

@@ -46,6 +46,7 @@ describe('layouts', () => {
         caption: 'one',
         imagePath: join(folder, 'a.png'),
         feedback: { feedback: ['x', 'y'] },
+        strata: {},
         source: { file: 'metadata.jsonl', line: 1 },
       },
       {
@@ -55,6 +56,7 @@ describe('layouts', () => {
         caption: 'two',
         imagePath: join(folder, 'sub/b.png'),
         feedback: {},
+        strata: {},
         source: { file: 'metadata.jsonl', line: 2 },
       },
     ]);

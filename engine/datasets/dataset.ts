@@ -58,7 +58,13 @@ export async function readDataset(
     requireColumn(found, columns.image, 'image');
   }
   const imagePath = (named: string): string => (isAbsolute(named) ? named : join(found.imageFolder, named));
-  const rules = { columns, strataColumns: recipe.strata, feedbackColumns: [...new Set([columns.feedback, ...feedbackColumns])], hasImages, imagePath };
+  const rules = {
+    columns,
+    strataColumns: recipe.strata,
+    feedbackColumns: [...new Set([columns.feedback, ...feedbackColumns])],
+    hasImages,
+    imagePath,
+  };
   return { uri: absolute, entries: checkRows(found.rows, rules), hasImages, columns: found.columns };
 }
 

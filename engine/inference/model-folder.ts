@@ -85,7 +85,8 @@ const LAYOUTS: Record<ModelKind, Layout> = {
   },
   'vit-mae': {
     files: ['onnx/model.onnx', 'preprocessor_config.json'],
-    command: 'an export of ViTMAEModel with pixel_values and noise as inputs (models/training/train_vit_mae.py does one) as onnx/model.onnx',
+    command:
+      'an export of ViTMAEModel with pixel_values and noise as inputs (models/training/train_vit_mae.py does one) as onnx/model.onnx',
   },
   'causal-lm': {
     files: ['config.json', 'onnx/decoder_model_merged.onnx', 'tokenizer.json', 'tokenizer_config.json'],

@@ -60,7 +60,7 @@ export class OptFeedback {
     const ids = (text: string) => this.tokenizer.encode(text, { add_special_tokens: false });
     const bos = this.tokenizer.bos_token_id ?? (this.model.config as unknown as { bos_token_id?: number }).bos_token_id;
     if (this.prompt.bos && typeof bos !== 'number') throw new InvalidInput('prompt.json asks for a BOS token and the model names none');
-    return [...(this.prompt.bos ? [bos!] : []), ...ids(before), ...featureIds(features, this.vocabSize, this.prompt), ...ids(after)];
+    return [...(this.prompt.bos ? [bos] : []), ...ids(before), ...featureIds(features, this.vocabSize, this.prompt), ...ids(after)];
   }
 
   /** Throws ModelOutputInvalid where the model writes nothing. */
@@ -75,7 +75,7 @@ export class OptFeedback {
       max_new_tokens: request.maxNewTokens,
       do_sample: false,
       ...(sampled ? { logits_processor: sampled } : {}),
-    } as Parameters<Model['generate']>[0])) as Tensor;
+    })) as Tensor;
     const ids = Array.from(output.data as BigInt64Array, Number).slice(prompt.length);
     const text = this.tokenizer.decode(ids, { skip_special_tokens: true }).trim();
     if (text === '') throw new ModelOutputInvalid('the feedback model wrote nothing');

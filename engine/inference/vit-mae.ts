@@ -45,7 +45,8 @@ export class VitMae {
 
   private patches(): number {
     const patches = this.model.input('noise').shape.at(-1);
-    if (typeof patches !== 'number') throw new InvalidInput(`${this.model.file}: the noise input has no fixed number of patches; export it with one`);
+    if (typeof patches !== 'number')
+      throw new InvalidInput(`${this.model.file}: the noise input has no fixed number of patches; export it with one`);
     return patches;
   }
 }

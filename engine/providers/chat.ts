@@ -114,7 +114,9 @@ function answerOf(reply: unknown, endpoint: ChatEndpoint): ChatAnswer {
   }
   const { message, finish_reason: reason } = parsed.data.choices[0]!;
   if (message.refusal || reason === 'content_filter') {
-    throw new ModelOutputInvalid(`${endpoint.model} refused: ${message.refusal ?? 'its content filter stopped the answer'}`, { usd: usage.usd });
+    throw new ModelOutputInvalid(`${endpoint.model} refused: ${message.refusal ?? 'its content filter stopped the answer'}`, {
+      usd: usage.usd,
+    });
   }
   const text = message.content?.trim() ?? '';
   if (text === '') {
@@ -139,11 +141,13 @@ function providerError(error: unknown, endpoint: ChatEndpoint, signal: AbortSign
     const message = refused ? `${where} cannot be reached (${causes(error)})` : `the reply of ${where} was lost (${causes(error)})`;
     return new ProviderUnavailable(message, { cause: error, replyLost: !refused });
   }
-  if (!(error instanceof APIError)) return new ProviderUnavailable(`the reply of ${where} cannot be read: ${causes(error)}`, { cause: error });
+  if (!(error instanceof APIError))
+    return new ProviderUnavailable(`the reply of ${where} cannot be read: ${causes(error)}`, { cause: error });
   const status = error.status as number | undefined;
   const said = `${where} answered ${status ?? 'without a status'}: ${error.message}`;
   const retryAfterSeconds = retryAfter(error.headers as Headers | undefined);
-  if (error.code === 'content_policy_violation' || error.code === 'content_filter') return new ModelOutputInvalid(`${where} refused: ${error.message}`);
+  if (error.code === 'content_policy_violation' || error.code === 'content_filter')
+    return new ModelOutputInvalid(`${where} refused: ${error.message}`);
   if (error.code === 'insufficient_quota') return new InvalidInput(`${said}; the account's quota is used up`, { cause: error });
   if (status === 429) return new ProviderThrottled(said, retryAfterSeconds);
   if (status === undefined || status >= 500 || status === 408 || status === 409) {

@@ -39,7 +39,11 @@ beforeEach(async () => {
   ]);
   await run.writeIndexSummary({ total: 1, items: 1, skipped: 0, shardSize: 500, shards: 1 });
   const round = { round: 0, draw: 0, seed: 1, image, tokens: { used: 1, cut: 0 }, scores: {}, steps: { embed: key } };
-  const outcome = { ...round, prompt: { form: 'join' as const, parts: [{ role: 'caption' as const, weight: 1, ref: refs.prompt }] }, feedback: { ref: refs.feedback } };
+  const outcome = {
+    ...round,
+    prompt: { form: 'join' as const, parts: [{ role: 'caption' as const, weight: 1, ref: refs.prompt }] },
+    feedback: { ref: refs.feedback },
+  };
   const arm = {
     name: 'opt',
     repeat: 0,

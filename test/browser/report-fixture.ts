@@ -129,7 +129,15 @@ async function recordOf(
     const best = bestRound(rounds.map((r) => r.scores['clip_text']!));
     const gain = rounds[best]!.scores['image_similarity']! - start;
     const state = gain > 0 ? 'improved' : gain < 0 ? 'worse' : 'unchanged';
-    arms.push({ name: arm.name, repeat: 0, oracle: arm.oracle, state, rounds, best: { round: best }, stopped: { round: best, reason: 'rounds' } });
+    arms.push({
+      name: arm.name,
+      repeat: 0,
+      oracle: arm.oracle,
+      state,
+      rounds,
+      best: { round: best },
+      stopped: { round: best, reason: 'rounds' },
+    });
   }
   const base = { id, key, position, steps: { executed: 20, cached: 0, retried: 0 }, spent: { images: 7, seconds: 9, usd: 0 } };
   if (position === 7) {

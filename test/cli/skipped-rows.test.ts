@@ -46,7 +46,10 @@ test('bad rows end as skipped with the reason and the line, the others are done,
   // What the model cannot take of a long caption is cut off and counted.
   const long = (await readItems(store, 'rows')).find((item) => item.id === 'long')!;
   expect(long.arms[0]!.rounds[0]!.tokens.cut).toBeGreaterThan(1000);
-  expect(long.arms[0]!.rounds[0]!.prompt.parts[0]).toMatchObject({ role: 'caption', ref: { mediaType: expect.stringContaining('text/plain') } });
+  expect(long.arms[0]!.rounds[0]!.prompt.parts[0]).toMatchObject({
+    role: 'caption',
+    ref: { mediaType: expect.stringContaining('text/plain') },
+  });
 
   const skipped = await cliJson<Array<{ id: string }>>(['items', 'rows', '--status', 'skipped', '--store', store]);
   expect(skipped).toHaveLength(4);

@@ -30,7 +30,12 @@ export async function encodePrompt(prompt: PromptText, tokenizer: ClipTokenizer,
 }
 
 /** The negative prompt, as long as the prompt that it stands beside: a chunked prompt is matched window by window, the rest empty. */
-export async function encodeNegative(text: string, prompt: FloatTensor, tokenizer: ClipTokenizer, encoder: OnnxModel): Promise<FloatTensor> {
+export async function encodeNegative(
+  text: string,
+  prompt: FloatTensor,
+  tokenizer: ClipTokenizer,
+  encoder: OnnxModel,
+): Promise<FloatTensor> {
   const windows = prompt.dims[1]! / tokenizer.maxLength;
   if (windows === 1) return (await encodeOne(tokenizer.encode(text), encoder)).states;
   const encoded = tokenizer.encodeWindows(text).slice(0, windows);

@@ -114,7 +114,9 @@ export class TextToImage {
     const guided = request.guidanceScale > 1;
     const { textEncoder, tokenizer } = this.parts;
     const prompt = await encodePrompt(request.prompt, tokenizer, textEncoder);
-    const context = guided ? concat(await encodeNegative(request.negativePrompt, prompt.states, tokenizer, textEncoder), prompt.states) : prompt.states;
+    const context = guided
+      ? concat(await encodeNegative(request.negativePrompt, prompt.states, tokenizer, textEncoder), prompt.states)
+      : prompt.states;
     const contextTensor = this.parts.unet.tensor('encoder_hidden_states', context.data, context.dims);
 
     const dims = [1, unetConfig.in_channels, height / this.vaeFactor, width / this.vaeFactor];

@@ -131,6 +131,21 @@ export interface BudgetRecipe {
   usd: number | null;
 }
 
+/** `fixed`: last round, no selection. `best`: the selector's best round. `stopped`: what the stop policy returned. */
+export const ESTIMANDS = ['fixed', 'best', 'stopped'] as const;
+export type Estimand = (typeof ESTIMANDS)[number];
+
+/** `runs/<run>/plan.json`: what a run is to show, fixed before round 0, so that the report can say where it differs. */
+export interface AnalysisPlan {
+  recipeDigest: Digest;
+  primary: string;
+  estimand: Estimand;
+  /** Items that the run takes. */
+  n: number;
+  /** Smallest mean gain that n items show with 80% power at 5%, in standard deviations of the paired differences. */
+  detectableGain: number | null;
+}
+
 /** A model that a run uses, as found on disk when the run was started. */
 export interface ModelEntry {
   /** Absolute folder on the machine that started the run; workers may map it. */

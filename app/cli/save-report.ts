@@ -23,6 +23,7 @@ export async function reportInput(store: Store, runId: string): Promise<ReportIn
     items: items > 0 ? await files.readIndexRange(0, items) : [],
     records: await files.listItems(),
     skipped: await files.readSkipped(),
+    plan: (await files.readPlan()) ?? null,
     ledger: await store.readLedger(runId, { closed: state !== undefined && isOver(state.state) }),
     readText: async (value) => value.text ?? Buffer.from(await store.getArtifact(value.ref!)).toString('utf8'),
     readBlob: (digest) => store.getArtifact(digest),

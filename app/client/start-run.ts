@@ -5,7 +5,8 @@ import { canonicalJson } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import { runWorkflowId } from '../../core/ids.js';
 import { TASK_QUEUES } from '../../core/queues.js';
-import type { RunManifest } from '../../core/recipe.js';
+import type { AnalysisPlan, RunManifest } from '../../core/recipe.js';
+import { detectableGain } from '../../engine/metrics/index.js';
 import { openStore } from '../../engine/storage/index.js';
 import type { FinishRunResult } from '../../activities/types.js';
 import type { RefineDatasetInput } from '../../workflows/refine-dataset.js';
@@ -47,7 +48,17 @@ export async function startRun(client: Client, prepared: PreparedRun, options: S
  */
 export async function claimRun(prepared: PreparedRun): Promise<RunManifest> {
   const { manifest, storeUri } = prepared;
-  return requireSame(await (await openStore(storeUri)).run(manifest.runId).createManifest(manifest), prepared);
+  const files = (await openStore(storeUri)).run(manifest.runId);
+  const kept = requireSame(await files.createManifest(manifest), prepared);
+  await files.createPlan(analysisPlan(prepared));
+  return kept;
+}
+
+/** What the run is to show. A row whose picture turns out to be unusable is a deviation from it, and the report says so. */
+function analysisPlan({ manifest, rows }: PreparedRun): AnalysisPlan {
+  const { recipeDigest, recipe } = manifest;
+  const primary = recipe.scores.primary.metric;
+  return { recipeDigest, primary, estimand: 'fixed', n: rows, detectableGain: detectableGain(rows) };
 }
 
 /**

@@ -1,9 +1,9 @@
-import type { RunManifest } from '../../core/recipe.js';
-import type { ItemResult, ResultsDocument, RunPlan } from './results-document.js';
+import type { AnalysisPlan, RunManifest } from '../../core/recipe.js';
+import type { ItemResult, ResultsDocument } from './results-document.js';
 
 /** Where the results are not what was planned before round 0, one sentence each; empty without a plan, since nothing was promised. */
 export function deviations(
-  plan: RunPlan | null,
+  plan: AnalysisPlan | null,
   { recipe, recipeDigest }: Pick<RunManifest, 'recipe' | 'recipeDigest'>,
   items: readonly ItemResult[],
   excluded: ResultsDocument['excluded'],

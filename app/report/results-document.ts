@@ -1,9 +1,7 @@
-import type { Recipe } from '../../core/recipe.js';
+import type { AnalysisPlan, Estimand, Recipe } from '../../core/recipe.js';
 import type { ArmState, Digest, ItemState, StepFailure, StepRuntime, StopReason, Tokens } from '../../core/types.js';
 
-/** `fixed`: last round, no selection. `best`: the selector's best round. `stopped`: what the stop policy returned. */
-export const ESTIMANDS = ['fixed', 'best', 'stopped'] as const;
-export type Estimand = (typeof ESTIMANDS)[number];
+export { ESTIMANDS, type Estimand } from '../../core/recipe.js';
 
 /** What `report --json` prints. Deterministic: no times, no hosts, items in dataset order. */
 export interface ResultsDocument {
@@ -26,24 +24,13 @@ export interface ResultsDocument {
   /** Items that stand in no mean, and why. */
   excluded: Array<{ id: string; reason: string }>;
   /** What was planned before round 0; `null` for a run that was started without a plan. */
-  plan: RunPlan | null;
+  plan: AnalysisPlan | null;
   /** Where the report is not what was planned, as sentences; empty where it is. */
   deviations: string[];
   /** Items that no feedback helped, not even an oracle's, with what was tried. */
   uncurable: UncurableItem[];
   /** By column of `dataset.strata`, then by its values in order. */
   strata: Stratum[];
-}
-
-/** `runs/<run>/plan.json`: fixed before round 0. */
-export interface RunPlan {
-  recipeDigest: Digest;
-  primary: string;
-  estimand: Estimand;
-  /** Items that the run takes. */
-  n: number;
-  /** Smallest mean gain that n items show with 80% power at 5%, in standard deviations of the paired differences. */
-  detectableGain: number | null;
 }
 
 /** What an uncurable item was offered: the gain in the primary metric that came closest to helping. */

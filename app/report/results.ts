@@ -1,12 +1,12 @@
 import { scoreNames } from '../../core/item-plan.js';
 import { promptText, refiners, shownPrompt } from '../../core/policy/refine.js';
-import type { RunManifest } from '../../core/recipe.js';
+import type { AnalysisPlan, RunManifest } from '../../core/recipe.js';
 import type { ArmOutcome, IndexedItem, ItemRecord, SkippedRow, TextValue } from '../../core/types.js';
 import { copiedNgrams } from '../../engine/metrics/index.js';
 import { armResults, controlName } from './arm-statistics.js';
 import { deviations } from './deviations.js';
 import { armScores } from './estimands.js';
-import type { CopiedFeedback, ItemArmResult, ItemResult, ResultsDocument, RoundResult, RunPlan } from './results-document.js';
+import type { CopiedFeedback, ItemArmResult, ItemResult, ResultsDocument, RoundResult } from './results-document.js';
 import { strataResults } from './strata.js';
 import { uncurableItem } from './uncurable.js';
 
@@ -17,7 +17,7 @@ export interface ResultsInput {
   records: readonly ItemRecord[];
   skipped: readonly SkippedRow[];
   /** What was planned before round 0; `null` where nothing was. */
-  plan?: RunPlan | null;
+  plan?: AnalysisPlan | null;
   /** Feedback texts that a model in use was trained on, to find what it copied. */
   trainingFeedback?: readonly string[];
   /** The text of a value, read from the store where it is a reference. */

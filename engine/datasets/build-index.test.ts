@@ -157,7 +157,9 @@ it('splits a large dataset into shards', async () => {
   const n = SHARD_SIZE + 1;
   expect(await build(Array.from({ length: n }, (_, i) => row(i)))).toMatchObject({ items: n, shards: 2 });
   expect(new Set((await items()).map((item) => item.position)).size).toBe(n);
-  expect((await items()).every((item) => item.trueImage === undefined && item.placebo !== undefined && item.placebo !== item.offset)).toBe(true);
+  expect((await items()).every((item) => item.trueImage === undefined && item.placebo !== undefined && item.placebo !== item.offset)).toBe(
+    true,
+  );
 });
 
 it('does nothing where the index is whole, and starts over where a crash left half of it', async () => {

@@ -89,9 +89,9 @@ const LAYOUTS: Record<ModelKind, Layout> = {
       'an export of ViTMAEModel with pixel_values and noise as inputs (models/training/train_vit_mae.py does one) as onnx/model.onnx',
   },
   'causal-lm': {
-    files: ['config.json', 'onnx/decoder_model_merged.onnx', 'tokenizer.json', 'tokenizer_config.json'],
+    files: ['config.json', ['onnx/model.onnx', 'onnx/decoder_model_merged.onnx'], 'tokenizer.json', 'tokenizer_config.json'],
     command:
-      "optimum-cli export onnx --model <model> --task text-generation-with-past <folder>, with the model as onnx/decoder_model_merged.onnx (transformers.js' layout)",
+      "optimum-cli export onnx --model <model> --task text-generation-with-past <folder>, with the model as onnx/model.onnx (transformers.js' layout)",
   },
 };
 

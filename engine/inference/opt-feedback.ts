@@ -1,4 +1,5 @@
-import { basename, dirname } from 'node:path';
+import { access } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { AutoModelForCausalLM, AutoTokenizer, env, LogitsProcessor, LogitsProcessorList, Tensor } from '@huggingface/transformers';
 import { InvalidInput, ModelOutputInvalid } from '../../core/errors.js';
 import { featureIds, loadOptPrompt, promptTexts, type OptPrompt } from './opt-prompt.js';
@@ -39,9 +40,12 @@ export class OptFeedback {
     env.localModelPath = dirname(folder);
     try {
       const name = basename(folder);
+      const merged = await exists(join(folder, 'onnx', 'decoder_model_merged.onnx'));
       const tokenizer = await AutoTokenizer.from_pretrained(name, { local_files_only: true });
       const model = await AutoModelForCausalLM.from_pretrained(name, {
         local_files_only: true,
+        // What exports of this year and of earlier ones are called.
+        model_file_name: merged ? 'decoder_model_merged' : 'model',
         dtype: 'fp32',
         device: options.provider === 'cpu' ? 'cpu' : (options.provider as 'cuda'),
         session_options: sessionOptions(options),
@@ -96,3 +100,9 @@ class SeededSampling extends LogitsProcessor {
     return logits;
   }
 }
+
+const exists = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import { RUN_ID_PATTERN } from '../../core/ids.js';
-import type { RunManifest } from '../../core/recipe.js';
+import type { AnalysisPlan, RunManifest } from '../../core/recipe.js';
 import type { IndexedItem, ItemRecord, RunState, SkippedRow } from '../../core/types.js';
 import { encodeJson, encodeJsonLines, parseLines, readJson } from './json-objects.js';
 import type { ObjectStore } from './object-store.js';
@@ -67,6 +67,15 @@ export class RunFiles {
   }
 
   /** `undefined`: there is no such run in the store. Throws StorageUnavailable on one that cannot be read. */
+  /** Writes the plan where there is none: what was planned first stands. */
+  async createPlan(plan: AnalysisPlan): Promise<void> {
+    await this.objects.put(this.key('plan.json'), encodeJson(plan), { ifAbsent: true });
+  }
+
+  async readPlan(): Promise<AnalysisPlan | undefined> {
+    return this.readOwn<AnalysisPlan>('plan.json');
+  }
+
   async readManifest(): Promise<RunManifest | undefined> {
     return this.readOwn<RunManifest>('manifest.json');
   }

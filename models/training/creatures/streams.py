@@ -43,4 +43,8 @@ STREAMS: dict[str, Stream] = {
         lambda i: f"creatures-similarity-1/{i}", 40_000_000,
         "attributes from random.Random('creatures-similarity-1/<i>'), drawing seed 40000000 + i", 12_000, 1_000,
     ),
+    "vit-mae": Stream(
+        lambda i: f"creatures-vit-mae-1/{i}", 50_000_000,
+        "attributes from random.Random('creatures-vit-mae-1/<i>'), drawing seed 50000000 + i", 4_000,
+    ),
 }  # fmt: skip

@@ -1,0 +1,70 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { itemKey } from '../../core/ids.js';
+import type { ArmPlan } from '../../core/item-plan.js';
+import type { Digest, StepKeyInput } from '../../core/types.js';
+import { openStore, type Store } from '../../engine/storage/index.js';
+import type { RunContext } from '../services.js';
+import { refuseLeak } from './leak-guard.js';
+
+let folder: string;
+let store: Store;
+let run: RunContext;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'refineloop-leak-'));
+  store = await openStore(folder);
+  const arm = (name: string, oracle: boolean) => ({ name, oracle, source: 'chat' }) as ArmPlan;
+  const arms = [arm('vlm', false), arm('seer', true)];
+  const recipe = { arms: arms.map(({ name, oracle }) => ({ name, oracle, feedback: { source: 'chat' } })) };
+  run = { plan: { arms }, manifest: { recipe }, store, files: store.run('r') } as unknown as RunContext;
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const put = (text: string, derivedFrom: Digest[] = []) => store.putArtifact(Buffer.from(text), 'text/plain', derivedFrom);
+
+/** A recorded step with one output and what it was made from. */
+async function step(key: string, inputs: Digest[], output: string) {
+  const made = await put(output, inputs);
+  const input: StepKeyInput = { step: 'generate', stepVersion: 1, inputs, params: {}, model: null, runtime: null, draw: 0 };
+  await store.recordStep({ ...input, key, outputs: { made }, values: {}, unpinned: false, seconds: 0 });
+  return made;
+}
+
+async function critique(arm: string, picture: Awaited<ReturnType<typeof put>>, trail: string[]) {
+  const trueImage = await put('the true picture');
+  const id = 'a';
+  const source = { file: 'm', line: 1 };
+  await run.files.writeIndexShard(0, [
+    { offset: 0, position: 0, id, key: itemKey(id), caption: 'c', trueImage, feedback: {}, strata: {}, trainedOn: [], source },
+  ]);
+  await run.files.writeIndexSummary({ total: 1, items: 1, skipped: 0, shardSize: 500, shards: 1 });
+  const item = { run: { runId: 'r', store: store.uri }, offset: 0, id, key: itemKey(id) };
+  const input = { item, at: { arm, round: 1, draw: 0 }, arm, critique: { picture, features: null, earlier: [], trail } };
+  return refuseLeak(run, input, [picture.digest]);
+}
+
+test('a picture with a clean lineage is shown', async () => {
+  await expect(critique('vlm', await step('k1', [], 'picture'), ['k1'])).resolves.toBeUndefined();
+});
+
+test('the true picture itself, planted as input, fails the step', async () => {
+  const trueImage = await put('the true picture');
+  const planted = await step('k1', [trueImage.digest], 'the true picture');
+  await expect(critique('vlm', planted, ['k1'])).rejects.toMatchObject({
+    code: 'InvalidInput',
+    message: expect.stringContaining('oracle: true'),
+  });
+});
+
+test('a picture that was made from words of someone who saw the true picture fails the step, and not an oracle', async () => {
+  const trueImage = await put('the true picture');
+  const words = await step('k1', [trueImage.digest], 'it should be red');
+  const picture = await step('k2', [words.digest], 'picture');
+  await expect(critique('vlm', picture, ['k1', 'k2'])).rejects.toMatchObject({ code: 'InvalidInput' });
+  await expect(critique('seer', picture, ['k1', 'k2'])).resolves.toBeUndefined();
+});
+
+test('what no record accounts for is not shown', async () => {
+  await expect(critique('vlm', await put('from nowhere'), [])).rejects.toMatchObject({ code: 'StorageUnavailable' });
+});

@@ -39,7 +39,7 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
     restoreSkipped: activity(({ run, keys }) => beating(async () => restoreSkipped(await services.openRun(run), keys))),
     readIndexPage: activity(async (input) => readIndexPage(await services.openRun(input.run), input)),
     recallItem: activity(async ({ item }) => recallItem(services, await services.openRun(item.run), item)),
-    recordItem: activity(async ({ item, outcome, reason }) => recordItem(await services.openRun(item.run), item, outcome, reason)),
+    recordItem: activity(async (input) => recordItem(services, await services.openRun(input.item.run), input)),
     reconcileItems: activity(async (input) => reconcileItems(Context.current().client, await services.openRun(input.run), input)),
     setRunState: activity(async ({ run, state }) => setRunState(await services.openRun(run), state)),
     finishRun: activity(async ({ run, ended }) => finishRun(await services.openRun(run), ended)),

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { itemWorkflowId } from '../core/ids.js';
 import type { ItemState, RunState } from '../core/types.js';
-import { itemDone, recordItem } from './record-item.js';
+import { itemDone, writeOutcome } from './record-item.js';
 import type { RunContext } from './services.js';
 import type { FinishRunInput, FinishRunResult, ItemDone, ReconcileItemsInput, ReconcileItemsResult } from './types.js';
 
@@ -46,7 +46,7 @@ export async function reconcileItems(
     const message = `the item's workflow ended (${status}) before it wrote its record`;
     const failure = { type: 'WorkflowEnded', message, step: 'workflow' as const, arm: null, round: 0, attempt: 1 };
     const nothing = { steps: { executed: 0, cached: 0, retried: 0 }, spent: { images: 0, seconds: 0, usd: 0 } };
-    over.push(await recordItem(run, { run: ref, ...item }, { state: 'failed', arms: [], ...nothing, failure }));
+    over.push(await writeOutcome(run, { run: ref, ...item }, { state: 'failed', arms: [], ...nothing, failure }));
   }
   return { over };
 }

@@ -46,16 +46,20 @@ export interface StepPlace {
 
 const CACHED: Omit<StepMeta, 'key'> = { cached: true, attempts: 0, seconds: 0 };
 
-/** The recorded result of a step, or `undefined`. Runs nothing. */
+/**
+ * The recorded result of a step, or `undefined`. Runs nothing.
+ * @param counted whether the ledger is told that a result was found
+ */
 export async function findRecorded<Input, Result>(
   definition: StepDefinition<Input, Result>,
   run: RunContext,
   input: Input,
   place: StepPlace,
+  counted = true,
 ): Promise<(Result & StepMeta) | undefined> {
   const record = await run.store.findStep(keyed(definition, await definition.prepare(run, input)).key);
   if (!record) return undefined;
-  await run.ledger.recorded(entry(definition, place, record.key));
+  if (counted) await run.ledger.recorded(entry(definition, place, record.key));
   return { ...definition.read(record), key: record.key, ...CACHED };
 }
 

@@ -14,6 +14,7 @@ import type {
   Spent,
   StepAt,
   StepCounts,
+  StepFailure,
 } from '../core/types.js';
 
 /** Which items a run works on. `missing`: all without a record; a first run is that, too. */
@@ -108,8 +109,24 @@ export interface ScoreInput {
 
 export interface RecordItemInput {
   item: ItemRef;
-  outcome: ItemOutcome;
+  /** What the item came to, or, where that is too large to travel, how to read it from the records of its steps. */
+  outcome: ItemOutcome | DerivedOutcome;
   reason?: string;
+}
+
+/** All that the records of an item's steps do not hold. */
+export interface DerivedOutcome {
+  derived: true;
+  /** Steps that failed for good, by `stepName`. */
+  failures: Record<string, FailedStep>;
+  steps: StepCounts;
+  spent: Spent;
+}
+
+export interface FailedStep {
+  failure: StepFailure;
+  /** Another draw was taken instead. */
+  redraw: boolean;
 }
 
 export interface ReconcileItemsInput {

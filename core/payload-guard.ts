@@ -24,7 +24,7 @@ function largestField(value: unknown, path = ''): string {
 }
 
 /** Bytes of the value's JSON; an upper estimate that needs no encoder (three bytes for what is not ASCII). */
-function jsonBytes(value: unknown): number {
+export function jsonBytes(value: unknown): number {
   const text = JSON.stringify(value) ?? '';
   let extra = 0;
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) extra += 2;

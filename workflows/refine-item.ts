@@ -9,14 +9,22 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { ItemDone, ItemRef, RecallItemResult, StepActivities } from '../activities/types.js';
+import type { DerivedOutcome, FailedStep, ItemDone, ItemRef, RecallItemResult, StepActivities } from '../activities/types.js';
 import { FEEDBACK_KINDS, type ItemPlan, type QueueRole } from '../core/item-plan.js';
 import { failurePolicy, FAILURE_CODES, type FailureCode } from '../core/errors.js';
-import { guardPayload } from '../core/payload-guard.js';
+import { guardPayload, jsonBytes } from '../core/payload-guard.js';
 import { TASK_QUEUES } from '../core/queues.js';
 import { REDRAW_STRIDE, refineLoop, StepFailed, type Steps } from '../core/refine-loop.js';
 import { stepName } from '../core/step-name.js';
-import type { ArtifactRef, ItemOutcome, RoundOutcome, StepAt, StepFailure, StepName } from '../core/types.js';
+import {
+  MAX_PAYLOAD_BYTES,
+  type ArtifactRef,
+  type ItemOutcome,
+  type RoundOutcome,
+  type StepAt,
+  type StepFailure,
+  type StepName,
+} from '../core/types.js';
 import { itemDoneSignal } from './messages.js';
 import { orchestration } from './run-activities.js';
 import { attributes, type AttributeValues } from './search-attributes.js';
@@ -36,16 +44,17 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
   const { item } = input;
   let outcome: ItemOutcome;
   let gains: AttributeValues = {};
+  const failures: Record<string, FailedStep> = {};
   try {
     const recalled = await orchestration.recallItem({ item });
-    outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled, item));
+    outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled, item, failures));
     gains = gainAttributes(recalled.plan, outcome);
   } catch (error) {
     if (!isCancellation(error)) outcome = failedOutcome(failureOf(error, 'load', { arm: null, round: 0, draw: 0 }));
     else outcome = { state: 'cancelled', arms: [], ...NOTHING_SPENT };
   }
   const done = await CancellationScope.nonCancellable(async () => {
-    const written = await orchestration.recordItem({ item, outcome });
+    const written = await orchestration.recordItem({ item, outcome: small(outcome, failures) });
     if (input.partition !== null) {
       // A partition that is gone needs no word: the record is the truth.
       await getExternalWorkflowHandle(input.partition)
@@ -57,6 +66,12 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
   upsertSearchAttributes(attributes({ RefineStatus: outcome.state, ...gains }));
   if (outcome.failure) throw ApplicationFailure.nonRetryable(outcome.failure.message, outcome.failure.type, outcome.failure);
   return done;
+}
+
+/** An outcome of many rounds is left in the records of its steps, where the activity reads it. */
+function small(outcome: ItemOutcome, failures: Record<string, FailedStep>): ItemOutcome | DerivedOutcome {
+  if (outcome.arms.length === 0 || jsonBytes(outcome) < MAX_PAYLOAD_BYTES / 2) return outcome;
+  return { derived: true, failures, steps: outcome.steps, spent: outcome.spent };
 }
 
 const NOTHING_SPENT = { steps: { executed: 0, cached: 0, retried: 0 }, spent: { images: 0, seconds: 0, usd: 0 } };
@@ -74,11 +89,13 @@ class ItemSteps implements Steps {
     private readonly recalled: RecallItemResult,
     /** Whose steps these are: the workflow's own item, or the one that its placebos borrow from. */
     private readonly item: ItemRef,
+    /** Steps that failed for good, by name; filled as they do. */
+    private readonly failures: Record<string, FailedStep>,
   ) {}
 
   partner(): Steps {
     const { partner } = this.recalled;
-    return partner === null ? this : new ItemSteps(this.input, this.recalled, partner);
+    return partner === null ? this : new ItemSteps(this.input, this.recalled, partner, this.failures);
   }
 
   generate: Steps['generate'] = (at, prompt) =>
@@ -120,7 +137,8 @@ class ItemSteps implements Steps {
     what: string,
     call: (a: StepActivities) => Promise<T>,
   ): Promise<T> {
-    const recorded = this.recalled.recalled[stepName(step, at, suffix, this.item === this.input.item ? null : this.item.id)];
+    const name = stepName(step, at, suffix, this.item === this.input.item ? null : this.item.id);
+    const recorded = this.recalled.recalled[name];
     if (recorded) return recorded as T;
     const place = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
     const again = (at.draw >= REDRAW_STRIDE ? `, draw ${at.draw}` : '') + (this.item === this.input.item ? '' : `, of ${this.item.id}`);
@@ -137,7 +155,9 @@ class ItemSteps implements Steps {
     } catch (error) {
       if (isCancellation(error)) throw error;
       const failure = failureOf(error, step, at);
-      throw new StepFailed(failure, isFailureCode(failure.type) && failurePolicy(failure.type).redraw);
+      const redraw = isFailureCode(failure.type) && failurePolicy(failure.type).redraw;
+      this.failures[name] = { failure, redraw };
+      throw new StepFailed(failure, redraw);
     }
   }
 }

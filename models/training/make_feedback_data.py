@@ -13,16 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from creatures.feedback_rounds import join_prompt
 from onnx_pipeline import OnnxPipeline, item_seed
 
 BATCH = 8
 RUN_SEED = 2031
-
-
-def join_prompt(texts: list[str]) -> str:
-    """As core/policy/refine.ts joins: each text but the last ends with a full stop, one space between."""
-    kept = [text.strip() for text in texts if text.strip()]
-    return " ".join(text if i == len(kept) - 1 or text[-1] in ".!?" else f"{text}." for i, text in enumerate(kept))
 
 
 def main() -> None:
@@ -36,7 +31,7 @@ def main() -> None:
     rows = [json.loads(line) for line in (arguments.split / "metadata.jsonl").read_text().splitlines()][: arguments.items]
     pipeline = OnnxPipeline(arguments.diffusion)
     examples = [
-        (row["id"], round_, row["text"], join_prompt([row["text"], *row["feedback"][:round_]]), row["feedback"][round_], draw)
+        (row["id"], round_, row["text"], join_prompt(row["text"], row["feedback"][:round_]), row["feedback"][round_], draw)
         for row in rows
         for draw in range(arguments.draws)
         for round_ in range(len(row["feedback"]))

@@ -78,21 +78,25 @@ async function writePlan(storeFolder) {
   const seconds = {};
   for (const row of ledger) {
     seconds[row.step] = (seconds[row.step] ?? 0) + row.seconds;
-    const { params, model, outputs } = await store.steps.readStep(row.key);
+    const { params, model, outputs, inputs } = await store.steps.readStep(row.key);
     if (row.step === 'generate') {
       const { digest } = outputs.image;
       made.add(digest);
       calls.push({ kind: 'generate', request: params, digest });
     } else if (row.step === 'embed') {
-      if (params.text !== undefined) calls.push({ kind: 'text', model: folderOf.get(model), text: params.text });
+      if (params.noiseSeed !== undefined) {
+        const features = outputs.embedding.digest;
+        calls.push({ kind: 'meanPatch', model: folderOf.get(model), image: params.image, noiseSeed: params.noiseSeed, features });
+      } else if (params.text !== undefined) calls.push({ kind: 'text', model: folderOf.get(model), text: params.text });
       else calls.push({ kind: 'image', model: folderOf.get(model), image: params.image });
+    } else if (row.step === 'feedback' && params.source === 'opt') {
+      calls.push({ kind: 'feedback', model: folderOf.get(model), request: params, features: inputs[0] });
     }
   }
   for (const call of calls) if (call.image && !made.has(call.image)) call.file = join(storeFolder, artifactKey(call.image));
   const generator = manifest.models[manifest.recipe.generator.model].path;
-  const encoders = [...new Set(calls.flatMap(({ model }) => model ?? []))];
   const file = join(folder, 'plan.json');
-  await writeFile(file, JSON.stringify({ generator, encoders, calls }));
+  await writeFile(file, JSON.stringify({ generator, calls }));
   const steps = Object.entries(seconds).map(([step, sum]) => `${step} ${fixed(sum, 1)} s`);
   return { file, phases: `${ledger.length} steps; seconds as their records say, without the wait for the device: ${steps.join(', ')}` };
 }

@@ -221,7 +221,6 @@ class Lender {
   private readonly writer: Writer;
   private readonly feedback: TextArtifact[] = [];
   private readonly trail: string[] = [];
-  private picture: ArtifactRef | null = null;
 
   constructor(
     private readonly loop: Loop,
@@ -236,12 +235,13 @@ class Lender {
     const { partner } = this.loop.item;
     if (!partner) return 'none';
     try {
-      this.picture = await this.draw(partner.caption, round - 1);
-      const written = await this.writer.write(stepAt(this.arm, round, this.repeat), this.picture, this.feedback, this.trail);
+      const drawn = await this.draw(partner.caption, round - 1);
+      this.trail.push(drawn.key);
+      const written = await this.writer.write(stepAt(this.arm, round, this.repeat), drawn.image, this.feedback, this.trail);
       if (written === 'none') return written;
       this.feedback.push(written.result.feedback);
       this.trail.push(...Object.values(written.keys));
-      return written;
+      return { ...written, keys: { ...written.keys, lent: drawn.key } };
     } catch (error) {
       // The other item fails by itself and says so; here there is only nothing to borrow.
       if (error instanceof StepFailed && LASTING.has(error.failure.type)) return 'none';
@@ -249,12 +249,10 @@ class Lender {
     }
   }
 
-  private async draw(caption: TextValue, round: number): Promise<ArtifactRef> {
+  private draw(caption: TextValue, round: number): Promise<GenerateResult> {
     const at: StepAt = round === 0 ? { arm: null, round, draw: this.repeat * REPEAT_STRIDE } : stepAt(this.arm, round, this.repeat);
     const prompt = refiners[round === 0 ? 'append' : this.arm.refine](caption, this.feedback, this.arm.feedbackWeight);
-    const generated = await generateUsable(this.steps, at, prompt, this.loop.tally);
-    this.trail.push(generated.key);
-    return generated.image;
+    return generateUsable(this.steps, at, prompt, this.loop.tally);
   }
 }
 

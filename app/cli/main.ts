@@ -4,6 +4,7 @@ import { software } from '../client/prepare-run.js';
 import { demoCommand } from './commands/demo.js';
 import { devCommand } from './commands/dev.js';
 import { doctorCommand } from './commands/doctor.js';
+import { explainCommand } from './commands/explain.js';
 import { lookCommands } from './commands/look.js';
 import { planCommand } from './commands/plan.js';
 import { reportCommand } from './commands/report.js';
@@ -27,9 +28,18 @@ function buildProgram(): Command {
     .showSuggestionAfterError()
     .addHelpText('after', EXIT_CODES)
     .exitOverride();
-  [demoCommand, devCommand, planCommand, runCommand, lookCommands, steerCommands, reportCommand, workerCommand, doctorCommand].forEach(
-    (add) => add(program),
-  );
+  [
+    demoCommand,
+    devCommand,
+    planCommand,
+    runCommand,
+    lookCommands,
+    explainCommand,
+    steerCommands,
+    reportCommand,
+    workerCommand,
+    doctorCommand,
+  ].forEach((add) => add(program));
   return program;
 }
 

@@ -7,6 +7,7 @@ export * from './scores.js';
 export * from './statistics/bca-bootstrap.js';
 export * from './statistics/permutation-test.js';
 export * from './statistics/holm.js';
+export * from './statistics/normal-distribution.js';
 export * from './statistics/win-rate.js';
 export * from './statistics/detectable-gain.js';
 export * from './statistics/copied-ngrams.js';

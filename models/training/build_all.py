@@ -59,12 +59,19 @@ STAGES = [
           ["{build}/similarity.npz"], ["{build}/vae"], smoke={"count": 160}),
     Stage("similarity", "train_similarity.py", ["{build}/similarity.npz", "{build}/pack/similarity"], ["{build}/pack/similarity"],
           ["{build}/similarity.npz"], options={"steps": 1500}, smoke={"steps": 20, "held-out": 60}),
+    Stage("feedback", "make_feedback_data.py", ["{build}/pack/diffusion", "{dataset}/train", "{build}/feedback.npz"], ["{build}/feedback.npz"],
+          ["{build}/pack/diffusion", "{dataset}/train"], smoke={"items": 20}),
+    Stage("vit-mae", "train_vit_mae.py", ["{build}/feedback.npz", "{build}/pack/vit-mae"], ["{build}/pack/vit-mae"],
+          ["{build}/feedback.npz"], options={"steps": 1500}, smoke={"steps": 4, "drawings": 40}),
+    Stage("opt", "train_opt.py", ["{build}/feedback.npz", "{build}/pack/vit-mae", "{build}/pack/opt", "{build}/opt"],
+          ["{build}/pack/opt", "{build}/opt"], ["{build}/feedback.npz", "{build}/pack/vit-mae"], options={"epochs": 40}, smoke={"epochs": 1}),
     Stage("measure", "measure_pack.py", ["{build}/pack", "{dataset}/test", "{build}/measured.json"], ["{build}/measured.json"],
           ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{dataset}/test"],
           options={"items": 40}, smoke={"items": 2}),
-    Stage("manifest", "build_pack.py", ["{build}/pack", "--dataset", "{dataset}", "--measured", "{build}/measured.json"],
+    Stage("manifest", "build_pack.py", ["{build}/pack", "--dataset", "{dataset}", "--measured", "{build}/measured.json", "{build}/opt/measured.json"],
           ["{build}/pack/pack.json"],
-          ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{build}/measured.json"]),
+          ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{build}/pack/vit-mae", "{build}/pack/opt",
+           "{build}/measured.json", "{build}/opt"]),
 ]  # fmt: skip
 
 
@@ -95,7 +102,8 @@ class Builder:
 
     def record(self, stage: Stage) -> dict[str, str]:
         """What the stage was made from and what it made, as it is on disk now."""
-        code = [HERE / stage.script, HERE / "creatures", HERE / "encoder_data.py", HERE / "onnx_files.py"]
+        shared = ("encoder_data.py", "onnx_files.py", "onnx_pipeline.py", "opt_prompt.py")
+        code = [HERE / stage.script, HERE / "creatures", *(HERE / name for name in shared)]
         code = [p for c in code for p in (sorted(c.glob("*.py")) if c.is_dir() else [c])]
         return {
             "options": " ".join(self.options(stage)),
@@ -125,7 +133,7 @@ class Builder:
 
 def install(built: Path, pack: Path) -> None:
     """Puts the built models and their manifest in the pack's place; README and licence there stay."""
-    for folder in ("diffusion", "selector", "similarity"):
+    for folder in ("diffusion", "selector", "similarity", "vit-mae", "opt"):
         shutil.rmtree(pack / folder, ignore_errors=True)
         shutil.copytree(built / folder, pack / folder)
     shutil.copyfile(built / "pack.json", pack / "pack.json")

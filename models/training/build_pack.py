@@ -29,9 +29,19 @@ MODELS = {
         "description": "dot product of two pictures' embeddings, 0..1, about the share of attributes they agree in; reports",
         "madeBy": "models/training: train_similarity",
     },
+    "vit-mae": {
+        "kind": "vit-mae",
+        "description": "ViT-MAE in small: what the opt critic sees of a picture, 49 of 196 patches and the class token",
+        "madeBy": "models/training: make_feedback_data, train_vit_mae",
+    },
+    "opt": {
+        "kind": "causal-lm",
+        "description": "OPT in small: reads a caption and a picture's features as integer tokens and writes feedback",
+        "madeBy": "models/training: make_feedback_data, train_opt",
+    },
 }
 # Which models were trained on the dataset's train split as well.
-TRAINED_ON_DATASET = {"selector"}
+TRAINED_ON_DATASET = {"selector", "vit-mae", "opt"}
 
 
 def sha256(path: Path) -> str:
@@ -39,6 +49,8 @@ def sha256(path: Path) -> str:
 
 
 def describe_drawings(name: str) -> str:
+    if name == "opt":
+        return "pictures that the diffusion model makes of the train split's captions, and of captions with their first feedback"
     stream = STREAMS[name]
     trained = stream.count - stream.held_out
     return f"{trained} drawings by models/training/creatures, i = {stream.held_out}..{stream.count - 1}: {stream.description}"
@@ -75,14 +87,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pack", type=Path, nargs="?", default=ROOT / "models" / "packs" / "creatures")
     parser.add_argument("--dataset", type=Path, default=ROOT / "examples" / "datasets" / "creatures")
-    parser.add_argument("--measured", type=Path, help="measured.json of measure_pack.py (default: keep what pack.json has)")
+    parser.add_argument("--measured", type=Path, nargs="*", default=[],
+                        help="what measure_pack.py and train_opt.py wrote; the rest is kept from pack.json")
     arguments = parser.parse_args()
     target = arguments.pack / "pack.json"
-    measured = {}
-    if arguments.measured:
-        measured = json.loads(arguments.measured.read_text())
-    elif target.exists():
-        measured = json.loads(target.read_text())["measured"]
+    measured = json.loads(target.read_text())["measured"] if target.exists() else {}
+    for path in arguments.measured:
+        measured |= json.loads(path.read_text())
     manifest = build(arguments.pack, arguments.dataset, measured)
     partial = target.with_suffix(".json.partial")
     partial.write_text(json.dumps(manifest, indent=2) + "\n")

@@ -1,7 +1,8 @@
 """Writes the golden numbers that the TypeScript side is tested against, from the reference implementations.
 
 Each section is one JSON file in `goldens/`: rng (torch), tokenizer (transformers), schedulers (diffusers), pipeline
-(diffusers), encoders (onnxruntime), metrics (scikit-image), opt and prompts (transformers). Floats are float32 in their shortest exact decimal form.
+(diffusers), encoders (onnxruntime), metrics (scikit-image), opt and prompts (transformers),
+statistics (SciPy). Floats are float32 in their shortest exact decimal form.
 """
 
 from __future__ import annotations
@@ -337,6 +338,59 @@ def make_prompts(_: argparse.Namespace) -> dict:
             "blend": {"texts": [one, other], "weights": [0.7, 0.3], "states": [floats(row[:4]) for row in mixed[0]]}}  # fmt: skip
 
 
+def make_statistics(_: argparse.Namespace) -> dict:
+    """What SciPy says of small data sets: BCa intervals on given resamples, permutation tests, normal quantiles, Holm."""
+    import scipy
+    from scipy import stats
+
+    rng = np.random.default_rng(11)
+    data = {
+        "normal": rng.normal(0.2, 1, 12),
+        "skewed": rng.exponential(1, 16) - 0.6,
+        "ties": np.array([0, 0, 1, -1, 2, 2, 0, 1.0]),
+        "small": np.array([0.5, -0.1, 0.3, 0.9, 0.2]),
+        "large": rng.standard_t(3, 60) + 0.3,
+    }
+    cases = []
+    for name, values in data.items():
+        # The same resamples on both sides: what is compared is the interval, not the dice.
+        resamples = rng.integers(0, len(values), (500, len(values)))
+        result = stats.bootstrap((values,), np.mean, method="BCa", n_resamples=20_000, rng=np.random.default_rng(5))
+        means = values[resamples].mean(1)
+        theta = values.mean()
+        below = ((means < theta - 1e-12).mean() + (means <= theta + 1e-12).mean()) / 2
+        bias = stats.norm.ppf(below)
+        jackknife = (values.sum() - values) / (len(values) - 1)
+        d = jackknife.mean() - jackknife
+        acceleration = (d**3).sum() / (6 * (d**2).sum() ** 1.5)
+        ends = [stats.norm.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in stats.norm.ppf([0.025, 0.975])]
+        permutation = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=np.inf if len(values) <= 16 else 99_999,
+                                             rng=np.random.default_rng(7))  # fmt: skip
+        cases.append({
+            "name": name, "values": values.tolist(), "means": means.tolist(), "bca": np.quantile(means, ends).tolist(),
+            "scipyBca": [float(result.confidence_interval.low), float(result.confidence_interval.high)],
+            "scipyBcaError": float(result.standard_error), "pValue": float(permutation.pvalue), "exact": len(values) <= 16,
+            "effectSize": float(values.mean() / values.std(ddof=1)),
+        })  # fmt: skip
+    probabilities = [1e-10, 1e-4, 0.025, 0.3, 0.5, 0.8, 0.975, 1 - 1e-6]
+    families = [[0.01, 0.04, 0.03, 0.005], [0.5, 0.5, 0.9], [0.0001], [0.2, 0.001, 0.2, 0.04, 0.04]]
+    holm = []
+    for family in families:
+        order = np.argsort(family, kind="stable")
+        stepped = np.maximum.accumulate([min(1, (len(family) - k) * family[i]) for k, i in enumerate(order)])
+        adjusted = np.empty(len(family))
+        adjusted[order] = stepped
+        holm.append({"p": family, "adjusted": adjusted.tolist()})
+    groups = rng.normal(0, 1, (8, 1)) + rng.normal(0, 0.5, (8, 4))
+    within = groups.var(1, ddof=1).mean()
+    between = max(0.0, (4 * groups.mean(1).var(ddof=1) - within) / 4)
+    f_value = float(stats.f_oneway(*groups).statistic)
+    return {"source": f"scipy {scipy.__version__}: stats.bootstrap(method='BCa'), permutation_test, norm, f_oneway; numpy {np.__version__}",
+            "cases": cases, "holm": holm,
+            "normal": [{"p": p, "quantile": float(stats.norm.ppf(p))} for p in probabilities],
+            "variance": {"groups": groups.tolist(), "between": float(between), "within": float(within), "f": f_value}}  # fmt: skip
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict]] = {
     "rng": make_rng,
     "tokenizer": make_tokenizer,
@@ -346,6 +400,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict]] = {
     "metrics": make_metrics,
     "opt": make_opt,
     "prompts": make_prompts,
+    "statistics": make_statistics,
 }
 
 

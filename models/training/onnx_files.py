@@ -39,6 +39,13 @@ def store_half(path: Path) -> None:
     onnx.save(model, path)
 
 
+def round_to_half(model: torch.nn.Module) -> None:
+    """Weights as they will lie in the file, so that torch and ONNX Runtime compute with the same numbers."""
+    for parameter in model.parameters():
+        if parameter.numel() >= MINIMUM_HALF_ELEMENTS:
+            parameter.data = parameter.data.half().float()
+
+
 def open_session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

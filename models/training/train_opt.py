@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
 from encoder_data import to_pixel_values
-from onnx_files import MINIMUM_HALF_ELEMENTS, export, open_session
+from onnx_files import export, open_session, round_to_half
 from opt_prompt import PROMPT, prompt_ids, write_prompt
 from train_vit_mae import enlarge
 
@@ -149,13 +149,6 @@ class Decoder(nn.Module):
         return (output.logits, *present)
 
 
-def round_to_half(model: nn.Module) -> None:
-    """Weights as they will lie in the file, so that torch and ONNX Runtime compute with the same numbers."""
-    for parameter in model.parameters():
-        if parameter.numel() >= MINIMUM_HALF_ELEMENTS:
-            parameter.data = parameter.data.half().float()
-
-
 def export_decoder(model: OPTForCausalLM, out: Path) -> float:
     layers, heads = CONFIG.num_hidden_layers, CONFIG.num_attention_heads
     width = CONFIG.hidden_size // heads
@@ -183,7 +176,6 @@ def export_decoder(model: OPTForCausalLM, out: Path) -> float:
 
 
 def save(model: OPTForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, torch_out: Path) -> None:
-    round_to_half(model)
     model.eval()
     model.save_pretrained(torch_out)
     tokenizer.save_pretrained(torch_out)
@@ -221,15 +213,17 @@ def main() -> None:
     train_set, held_out = np.flatnonzero(~is_held), np.flatnonzero(is_held)
     model = OPTForCausalLM(CONFIG)
     train(model, examples, train_set, held_out, arguments.epochs, arguments.patience)
+    round_to_half(model)
     own = features[held_out, 0]
+    # Half a list away is another item's picture of the same round.
     measured = {
-        "lossHeldOut": loss_over(model, examples, held_out),
-        "lossWithAnotherItemsPicture": loss_over(model, examples, held_out, np.roll(own, len(own) // 2, 0)),
-        "lossWithoutPicture": loss_over(model, examples, held_out, np.zeros_like(own)),
+        "validationLoss": loss_over(model, examples, held_out),
+        "validationLossWithAnotherItemsPicture": loss_over(model, examples, held_out, np.roll(own, len(own) // 4 * 2, 0)),
+        "validationLossWithoutPicture": loss_over(model, examples, held_out, np.zeros_like(own)),
     }
     save(model, tokenizer, arguments.out, arguments.torch_out)
     measured = {name: round(value, 4) for name, value in measured.items()}
-    (arguments.torch_out / "measured.json").write_text(json.dumps(measured, indent=2) + "\n")
+    (arguments.torch_out / "measured.json").write_text(json.dumps({"opt": measured}, indent=2) + "\n")
     print(json.dumps(measured))
 
 

@@ -19,7 +19,7 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining, ViTMAEModel
 
 from creatures.streams import STREAMS
 from encoder_data import disturb, to_pixel_values
-from onnx_files import export
+from onnx_files import export, round_to_half
 
 SEED = 2032
 EDGE = 112
@@ -109,6 +109,7 @@ def main() -> None:
 
 def export_encoder(model: ViTMAEForPreTraining, out: Path) -> None:
     torch.manual_seed(SEED)
+    round_to_half(model.vit)
     encoder = Encoder(model.vit)
     error = export(
         encoder,

@@ -26,7 +26,14 @@ export function bcaBootstrap(
   const first = values[0]!;
   if (values.every((v) => v === first)) return { interval: [first, first], method: 'constant' };
 
-  const means = resampledMeans(Float64Array.from(values), name, resamples);
+  return bcaInterval(values, resampledMeans(Float64Array.from(values), name, resamples), level);
+}
+
+/**
+ * The interval from given resampled means, sorted: bias from where the mean lies among them, acceleration from the jackknife.
+ * @throws never; where bias or acceleration cannot be estimated it is the percentile interval
+ */
+export function bcaInterval(values: readonly number[], means: Float64Array, level = 0.95): BootstrapInterval {
   const alpha = (1 - level) / 2;
   const bias = normalQuantile(shareBelow(means, mean(values)));
   const acceleration = jackknifeAcceleration(values);

@@ -97,6 +97,9 @@ function valueMessage(issue: SchemaIssue, path: FieldPath, came: unknown, value:
     const hint = typeof came === 'string' ? didYouMean(came, issue.values.map(String)) : null;
     return `expected ${expected(schema)}; got ${show(came)}${hint ? `; ${hint}` : advice}`;
   }
+  if (issue.code === 'invalid_format' && issue.format === 'url') {
+    return `expected a URL with http or https, as in \`http://localhost:8000/v1\`; got ${show(came)}`;
+  }
   if (issue.code === 'invalid_format') {
     return `expected letters, digits, \`.\`, \`_\` and \`-\`, beginning with a letter or digit, because ids and folders are made of it; got ${show(came)}`;
   }

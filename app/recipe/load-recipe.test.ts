@@ -80,7 +80,7 @@ test('reads a recipe that gives every field', async () => {
 
 test('the example recipe passes beside a complete pack', async () => {
   const root = join(folder.root, 'checkout');
-  for (const model of ['diffusion', 'selector', 'similarity'])
+  for (const model of ['diffusion', 'selector', 'similarity', 'vit-mae', 'opt'])
     await mkdir(join(root, 'models/packs/creatures', model), { recursive: true });
   await writeFile(join(root, 'models/packs/creatures/pack.json'), '{}');
   const file = join(root, 'examples/recipes/creatures.yaml');
@@ -89,7 +89,7 @@ test('the example recipe passes beside a complete pack', async () => {
   expect(storeUri).toBe(pathToFileURL(join(root, 'runs')).href);
   expect(resolvePath(recipe.dataset.uri)).toBe(join(root, 'examples/datasets/creatures'));
   expect(recipe.scores.select.model).toBe('../../models/packs/creatures/selector');
-  expect(recipe.arms.map((arm) => arm.name)).toEqual(['control', 'written', 'placebo']);
+  expect(recipe.arms.map((arm) => arm.name)).toEqual(['control', 'opt', 'opt-placebo', 'written', 'placebo']);
 });
 
 test('overrides take YAML values, numbers and names of list entries', async () => {
@@ -206,12 +206,12 @@ test.each([
   ],
   [
     'a critic that is not there',
-    MINIMAL.replace('- { name: control }', '- { name: opt, feedback: { source: opt, model: ./none, image_encoder: ../pack/selector } }'),
+    MINIMAL.replace('{ name: control }', '{ name: opt, feedback: { source: opt, model: ./none, image_encoder: ../pack/selector } }'),
     ['arms[0].feedback.model: there is no folder ./none'],
   ],
   [
     'an endpoint that is none',
-    MINIMAL.replace('- { name: control }', '- { name: vlm, feedback: { source: chat, base_url: localhost, model: m } }'),
+    MINIMAL.replace('{ name: control }', '{ name: vlm, feedback: { source: chat, base_url: localhost, model: m } }'),
     ['arms[0].feedback.base_url: expected a URL'],
   ],
   [

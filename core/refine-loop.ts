@@ -192,7 +192,7 @@ class Writer {
     private readonly tally: Tally,
   ) {}
 
-  async write(at: StepAt, picture: ArtifactRef, earlier: TextArtifact[], trail: string[]): Promise<Written | 'none'> {
+  async write(at: StepAt, picture: ArtifactRef, earlier: TextArtifact[], trail: string[]): Promise<Written> {
     const { steps, arm, tally } = this;
     let features: ArtifactRef | null = null;
     const keys: Record<string, string> = {};
@@ -238,7 +238,6 @@ class Lender {
       const drawn = await this.draw(partner.caption, round - 1);
       this.trail.push(drawn.key);
       const written = await this.writer.write(stepAt(this.arm, round, this.repeat), drawn.image, this.feedback, this.trail);
-      if (written === 'none') return written;
       this.feedback.push(written.result.feedback);
       this.trail.push(...Object.values(written.keys));
       return { ...written, keys: { ...written.keys, lent: drawn.key } };

@@ -1,6 +1,7 @@
 import { InvalidInput } from '../../core/errors.js';
 import type { Digest, IndexedItem, ItemRecord, RoundOutcome, StepRecord } from '../../core/types.js';
 import type { Store } from '../../engine/storage/index.js';
+import { findItem } from './find-item.js';
 
 /** A picture of a run with every step that led to it, the picture's own first. */
 export interface Lineage {
@@ -32,11 +33,7 @@ export interface PictureName {
  */
 export async function lineageOf(store: Store, name: PictureName): Promise<Lineage> {
   const files = store.run(name.runId);
-  const record = (await files.listItems()).find((r) => r.id === name.item || r.key === name.item);
-  if (!record)
-    throw new InvalidInput(
-      `run ${name.runId} has no record of an item ${JSON.stringify(name.item)}; see \`refineloop items ${name.runId}\``,
-    );
+  const record = await findItem(store, name.runId, name.item);
   const { arm, outcome } = findRound(record, name);
   const items = (await files.readIndexSummary())?.items ?? 0;
   const index = await files.readIndexRange(0, items);

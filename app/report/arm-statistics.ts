@@ -149,12 +149,10 @@ function curveOf(recipe: Recipe, records: readonly ItemRecord[], arm: string, me
   return Array.from({ length: recipe.rounds + 1 }, (_, round) => round).flatMap((round) => {
     const reached = records.flatMap((record) => gainAt(record, recipe, arm, metric, round) ?? []);
     if (reached.length === 0) return [];
-    const { ci95 } = paired(
-      reached.map((r) => r.gain),
-      `${arm}/${metric}/round ${round}`,
-    );
-    const [score, gain] = [mean(reached.map((r) => r.score))!, mean(reached.map((r) => r.gain))!];
-    return [{ round, n: reached.length, mean: score, gainMean: gain, ci95: round === 0 ? null : ci95 }];
+    const gains = reached.map((r) => r.gain);
+    const interval = round === 0 ? null : bcaBootstrap(gains, `${arm}/${metric}/round ${round}`);
+    const score = mean(reached.map((r) => r.score))!;
+    return [{ round, n: reached.length, mean: score, gainMean: mean(gains)!, ci95: interval?.interval ?? null }];
   });
 }
 

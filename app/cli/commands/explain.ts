@@ -72,7 +72,8 @@ interface Remade {
 
 /** Runs the generate step from its record alone. @throws InvalidInput where the model is not here or is another one */
 async function remake(step: StepRecord, manifest: RunManifest, file: string): Promise<Remade> {
-  const { model, provider } = { model: manifest.recipe.generator.model, provider: manifest.runtime.provider };
+  const { model } = manifest.recipe.generator;
+  const { provider } = manifest.runtime;
   const folder = manifest.models[model]!.path;
   const found = await modelDigest(folder);
   if (found !== modelIdentity(manifest, model))

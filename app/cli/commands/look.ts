@@ -5,6 +5,7 @@ import { itemPlan } from '../../../core/item-plan.js';
 import { promptText, shownPrompt } from '../../../core/policy/refine.js';
 import type { ItemRecord, ItemState, TextValue } from '../../../core/types.js';
 import { verifyRun, type Store } from '../../../engine/storage/index.js';
+import { findItem } from '../../client/find-item.js';
 import { queuesWithoutWorker, workerAdvice } from '../../client/queues.js';
 import { getStatus, isOver } from '../../client/status.js';
 import { openRun, tryConnect, withCommonOptions, type CommonOptions } from '../context.js';
@@ -106,8 +107,7 @@ async function items(runId: string, options: CommonOptions & { status?: string }
 
 async function show(runId: string, item: string, options: CommonOptions): Promise<void> {
   const { store } = await openRun(runId, options);
-  const record = (await store.run(runId).listItems()).find((r) => r.id === item || r.key === item);
-  if (!record) throw new InvalidInput(`run ${runId} has no record of an item ${JSON.stringify(item)}; see \`refineloop items ${runId}\``);
+  const record = await findItem(store, runId, item);
   const { glossary } = (await store.run(runId).readManifest())!.recipe;
   const arms = await Promise.all(
     record.arms.map(async (arm) => ({ ...arm, rounds: await Promise.all(arm.rounds.map((round) => withTexts(store, round, glossary))) })),

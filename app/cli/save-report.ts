@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import pc from './colours.js';
 import { openStore, type Store } from '../../engine/storage/index.js';
 import { isOver } from '../client/status.js';
-import { headline, renderReport, type ReportFormat, type ReportInput, type ResultsDocument } from '../report/index.js';
+import { headline, writeReport, type ReportFormat, type ReportInput, type ResultsDocument } from '../report/index.js';
 import { formatDelta, formatInterval } from '../report/format.js';
 import { table } from './output.js';
 
@@ -34,8 +34,7 @@ export async function reportInput(store: Store, runId: string): Promise<ReportIn
 export async function saveReport(storeUri: string, runId: string, formats?: readonly ReportFormat[]): Promise<SavedReport> {
   const store = await openStore(storeUri);
   const files = store.run(runId);
-  const { results, files: rendered } = await renderReport(await reportInput(store, runId), formats);
-  for (const { name, content } of rendered) await files.writeReport(name, content);
+  const { results } = await writeReport(await reportInput(store, runId), (name, content) => files.writeReport(name, content), formats);
   return { html: placeOf(storeUri, files.reportKey('index.html')), results };
 }
 

@@ -40,3 +40,15 @@ export function formatSeconds(seconds: number): string {
 function minus(text: string): string {
   return text.replace('-', '−');
 }
+
+/** Which way an interval points: the colour of everything that is compared. */
+export function direction(interval: [number, number] | null): 'gain' | 'loss' | 'none' {
+  if (interval && interval[0] > 0) return 'gain';
+  return interval && interval[1] < 0 ? 'loss' : 'none';
+}
+
+/** A text for a table's cell or a list's line; whoever wants the whole of it finds it with its item. */
+export function shortened(text: string, limit = 160): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= limit ? line : `${line.slice(0, limit - 1).trimEnd()}…`;
+}

@@ -2,5 +2,6 @@
 export * from './results-document.js';
 export * from './results.js';
 export * from './headline.js';
+export * from './report-sink.js';
 export * from './timings.js';
 export * from './write-report.js';

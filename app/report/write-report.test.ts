@@ -5,23 +5,32 @@ import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import sharp from 'sharp';
 import { HOSTILE, reportFixture } from '../../test/browser/report-fixture.js';
-import { niceAxis } from './forest-plot.js';
 import { formatDelta, formatP, formatScore } from './format.js';
-import { escapeHtml, markup, raw } from './escape-html.js';
-import { inlinePictures, MAX_SIDE } from './pictures.js';
+import { escapeLatex } from './formats/escape-latex.js';
+import { escapeHtml, markup, raw } from './page/escape-html.js';
+import { inlinePictures, MAX_SIDE, picturesOf } from './page/pictures.js';
 import { buildTimings } from './timings.js';
-import { renderReport, writeReport, type RenderedReport, type ReportInput } from './write-report.js';
+import { folderSink } from './report-sink.js';
+import { REPORT_FORMATS, writeReport, type ReportFormat, type ReportInput, type WrittenReport } from './write-report.js';
 
 // Pictures are drawn and statistics resampled: more than the default allows on a busy machine.
 jest.setTimeout(60_000);
 
 let input: ReportInput;
-let report: RenderedReport;
-const content = (format: string) => report.files.find((f) => f.format === format)!.content;
+let report: WrittenReport;
+let files: Map<string, string | Uint8Array>;
+const content = (format: ReportFormat) => String(files.get(report.files[format]!)!);
+
+/** The report in memory. */
+async function rendered(of: ReportInput, formats?: readonly ReportFormat[]) {
+  const into = new Map<string, string | Uint8Array>();
+  const sink = (name: string, bytes: string | Uint8Array) => Promise.resolve(void into.set(name, bytes));
+  return { report: await writeReport(of, sink, formats), files: into };
+}
 
 beforeAll(async () => {
   input = await reportFixture({ n: 12 });
-  report = await renderReport(input);
+  ({ report, files } = await rendered(input, REPORT_FORMATS));
 });
 
 test('the page is one file: every picture inline, no address of anything else', () => {
@@ -34,8 +43,8 @@ test('the page is one file: every picture inline, no address of anything else', 
 
 test('JSON is the document, the same each time', async () => {
   expect(JSON.parse(content('json'))).toEqual(JSON.parse(JSON.stringify(report.results)));
-  const again = await renderReport(input, ['json']);
-  expect(again.files[0]!.content).toBe(content('json'));
+  const again = await rendered(input, ['json']);
+  expect(again.files.get('report.json')).toBe(content('json'));
 });
 
 test('CSV has a row per item, arm and round, and gives every text back as it was', () => {
@@ -76,12 +85,38 @@ test('Markdown: whole tables, hostile text as text', () => {
   }
 });
 
+test('LaTeX: balanced, a row an arm and estimand, hostile text as text', () => {
+  const text = content('tex');
+  expect(text).toContain('written (oracle) & ');
+  for (const table of text.split('\\begin{tabular}').slice(1)) {
+    const rows = table.split('\\midrule')[1]!.split('\\bottomrule')[0]!.trim().split('\n');
+    expect(rows).toHaveLength(report.results.arms.length * 3);
+    expect(new Set(rows.map((row) => row.replace(/\\&/g, '').split('&').length))).toEqual(new Set([10]));
+  }
+  expect(escapeLatex(`50% & $x$_{a}^2 #1 ~ \\input{x} "y" [z]`)).toBe(
+    '50\\% \\& \\$x\\$\\_\\{a\\}\\textasciicircum{}2 \\#1 \\textasciitilde{} \\textbackslash{}input\\{x\\} \\textquotedbl{}y\\textquotedbl{} {[}z{]}',
+  );
+});
+
+test('the paper’s tables: pictures, a column for commentary, and a word where an arm is missing', () => {
+  const page = content('paper');
+  const tables = page.split('<h2 id="table-').slice(1);
+  expect(tables).toHaveLength(4);
+  expect(tables[0]!.match(/<img /g)).toHaveLength(2 * 3);
+  expect(tables[0]!.match(/contenteditable/g)).toHaveLength(2);
+  for (const table of tables.slice(1)) expect(table).toContain('No arm of this run has feedback by a model.');
+  const latex = String(files.get('paper.tex'));
+  const shown = [...latex.matchAll(/\\includegraphics\[width=\\linewidth\]\{([^}]+)\}/g)].map(([, name]) => name!);
+  expect(shown).toHaveLength(6);
+  for (const name of shown) expect(files.get(name)).toBeInstanceOf(Uint8Array);
+});
+
 test('files appear whole under their names, timings beside them', async () => {
   const outDir = await mkdtemp(join(tmpdir(), 'report-'));
   try {
-    const { paths } = await writeReport(input, { outDir: join(outDir, 'new'), formats: ['json', 'md'] });
+    const written = await writeReport(input, folderSink(join(outDir, 'new')), ['json', 'md']);
     expect((await readdir(join(outDir, 'new'))).sort()).toEqual(['report.json', 'report.md', 'timings.json']);
-    expect(await readFile(paths.json!, 'utf8')).toBe(content('json'));
+    expect(await readFile(join(outDir, 'new', written.files.json!), 'utf8')).toBe(content('json'));
   } finally {
     await rm(outDir, { recursive: true });
   }
@@ -91,17 +126,17 @@ test('a picture that is missing or broken leaves a note in its place and the rep
   const [gone, broken] = [report.results.items[0]!.trueImage!, report.results.items[2]!.trueImage!];
   const readBlob: ReportInput['readBlob'] = (d) =>
     d === gone ? Promise.reject(new Error('gone')) : d === broken ? Promise.resolve(new Uint8Array([1, 2])) : input.readBlob(d);
-  const { files } = await renderReport({ ...input, readBlob }, ['html']);
-  expect(files[0]!.content).toContain('picture not in the store: gone');
-  expect(files[0]!.content).toContain('picture not a readable picture');
+  const page = (await rendered({ ...input, readBlob }, ['html'])).files.get('index.html');
+  expect(page).toContain('picture not in the store: gone');
+  expect(page).toContain('picture not a readable picture');
 });
 
 test('large pictures are shrunk, small ones go in byte for byte', async () => {
   const large = await sharp({ create: { width: 900, height: 600, channels: 3, background: '#123456' } })
     .png()
     .toBuffer();
-  const pictures = await inlinePictures(report.results, () => Promise.resolve(large));
-  const uri = pictures.get(report.results.items[0]!.trueImage!)!.uri!;
+  const pictures = await inlinePictures(picturesOf(report.results), () => Promise.resolve(large));
+  const uri = pictures.get(report.results.items[0]!.trueImage!)!.src!;
   expect(uri).toMatch(/^data:image\/webp;/);
   const { width, height } = await sharp(Buffer.from(uri.split(',')[1]!, 'base64')).metadata();
   expect([width, height]).toEqual([MAX_SIDE, (MAX_SIDE * 2) / 3]);
@@ -140,9 +175,6 @@ test('numbers as people read them', () => {
   expect(formatDelta(-0.0001, 'ssim')).toBe('0.000');
   expect(formatScore(null, 'ssim')).toBe('–');
   expect(formatP(0.0004)).toBe('< 0.001');
-  const { ticks } = niceAxis([-0.013, 0.117]);
-  expect(ticks.map((t) => t.toFixed(2))).toEqual(['-0.05', '0.00', '0.05', '0.10', '0.15']);
-  expect(niceAxis([0, 0]).ticks.length).toBeGreaterThan(1);
 });
 
 test('the tag escapes every value that is not markup', () => {

@@ -1,12 +1,12 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Digest } from '../../core/types.js';
 import type { LedgerRow } from '../../engine/storage/ledger-rows.js';
-import { resultsCsv } from './csv.js';
-import { reportHtml } from './html.js';
-import { resultsMarkdown } from './markdown.js';
-import { inlinePictures } from './pictures.js';
+import { resultsCsv } from './formats/csv.js';
+import { resultsLatex } from './formats/latex.js';
+import { resultsMarkdown } from './formats/markdown.js';
+import { paperTables } from './formats/paper-tables.js';
+import { isFolder, reportPages } from './page/page.js';
+import { inlinePictures, picturesOf, thumbnailFiles } from './page/pictures.js';
+import type { ReportSink } from './report-sink.js';
 import type { ResultsDocument } from './results-document.js';
 import { buildResults, type ResultsInput } from './results.js';
 import { buildTimings, type Timings } from './timings.js';
@@ -24,56 +24,55 @@ interface Prepared {
   timings: Timings | null;
 }
 
-/** The formats, each with its file's name. */
+/** The formats: the file that a reader opens first, and what writes it and all that belongs to it. */
 const formats = {
   html: {
     file: 'index.html',
-    render: async ({ input, results, timings }: Prepared) =>
-      reportHtml(results, await inlinePictures(results, (d) => input.readBlob(d)), timings),
+    write: async ({ input, results, timings }, sink) => {
+      const readBlob = (digest: Digest) => input.readBlob(digest);
+      const wanted = picturesOf(results);
+      const pictures = isFolder(results) ? await thumbnailFiles(wanted, readBlob, sink) : await inlinePictures(wanted, readBlob);
+      // The first page last: whoever finds it finds what it leads to.
+      for (const { name, content } of reportPages(results, pictures, timings).reverse()) await sink(name, content);
+    },
   },
-  md: { file: 'report.md', render: async ({ results }: Prepared) => resultsMarkdown(results) },
-  csv: { file: 'report.csv', render: async ({ results }: Prepared) => resultsCsv(results) },
-  json: { file: 'report.json', render: async ({ results }: Prepared) => resultsJson(results) },
-} satisfies Record<string, { file: string; render: (prepared: Prepared) => Promise<string> }>;
+  md: { file: 'report.md', write: ({ results }, sink) => sink('report.md', resultsMarkdown(results)) },
+  csv: { file: 'report.csv', write: ({ results }, sink) => sink('report.csv', resultsCsv(results)) },
+  json: { file: 'report.json', write: ({ results }, sink) => sink('report.json', resultsJson(results)) },
+  tex: { file: 'report.tex', write: ({ results }, sink) => sink('report.tex', resultsLatex(results)) },
+  paper: { file: 'paper.html', write: ({ input, results }, sink) => paperTables(results, (digest) => input.readBlob(digest), sink) },
+} satisfies Record<string, { file: string; write: (prepared: Prepared, sink: ReportSink) => Promise<void> }>;
 
 export type ReportFormat = keyof typeof formats;
 export const REPORT_FORMATS = Object.keys(formats) as ReportFormat[];
+/** What is written where nothing is asked for: the faces that everybody reads. */
+export const USUAL_FORMATS: readonly ReportFormat[] = ['html', 'md', 'csv', 'json'];
 
-export interface RenderedReport {
+export interface WrittenReport {
   results: ResultsDocument;
   timings: Timings | null;
-  /** `timings.json` is among them where the input has a ledger. */
-  files: Array<{ format: ReportFormat | 'timings'; name: string; content: string }>;
+  /** Files to open, by format; `timings` among them where the input has a ledger. */
+  files: Partial<Record<ReportFormat | 'timings', string>>;
 }
 
-/** The report in the formats asked for, in memory: for a store that is no folder. */
-export async function renderReport(input: ReportInput, wanted: readonly ReportFormat[] = REPORT_FORMATS): Promise<RenderedReport> {
-  const results = await buildResults(input);
-  const timings = input.ledger ? buildTimings(input.manifest.runId, input.ledger) : null;
-  const files: RenderedReport['files'] = [];
-  for (const format of wanted) {
-    files.push({ format, name: formats[format].file, content: await formats[format].render({ input, results, timings }) });
-  }
-  if (timings) files.push({ format: 'timings', name: 'timings.json', content: resultsJson(timings) });
-  return { results, timings, files };
-}
-
-/** Writes the report into a folder; each file appears whole or not at all. Returns the paths by format. */
+/** Writes the report in the formats asked for. Deterministic but for the timings. */
 export async function writeReport(
   input: ReportInput,
-  { outDir, formats: wanted }: { outDir: string; formats?: readonly ReportFormat[] },
-): Promise<RenderedReport & { paths: Partial<Record<ReportFormat | 'timings', string>> }> {
-  const rendered = await renderReport(input, wanted);
-  await mkdir(outDir, { recursive: true });
-  const paths: Partial<Record<ReportFormat | 'timings', string>> = {};
-  for (const { format, name, content } of rendered.files) {
-    const path = join(outDir, name);
-    const temporary = `${path}.${randomUUID()}.tmp`;
-    await writeFile(temporary, content);
-    await rename(temporary, path);
-    paths[format] = path;
+  sink: ReportSink,
+  wanted: readonly ReportFormat[] = USUAL_FORMATS,
+): Promise<WrittenReport> {
+  const results = await buildResults(input);
+  const timings = input.ledger ? buildTimings(input.manifest.runId, input.ledger) : null;
+  const files: WrittenReport['files'] = {};
+  for (const format of wanted) {
+    await formats[format].write({ input, results, timings }, sink);
+    files[format] = formats[format].file;
   }
-  return { ...rendered, paths };
+  if (timings) {
+    await sink('timings.json', resultsJson(timings));
+    files.timings = 'timings.json';
+  }
+  return { results, timings, files };
 }
 
 export const resultsJson = (value: ResultsDocument | Timings): string => `${JSON.stringify(value, null, 2)}\n`;

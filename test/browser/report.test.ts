@@ -5,7 +5,8 @@ import { pathToFileURL } from 'node:url';
 import { jest } from '@jest/globals';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { headline } from '../../app/report/headline.js';
-import { writeReport, type RenderedReport } from '../../app/report/write-report.js';
+import { folderSink } from '../../app/report/report-sink.js';
+import { writeReport, type WrittenReport } from '../../app/report/write-report.js';
 import { findChromium } from './find-chromium.js';
 import {
   ADD_SCRIPT,
@@ -27,7 +28,7 @@ const SCREENSHOTS = process.env['REPORT_SCREENSHOTS'];
 let browser: Browser;
 let folder: string;
 let url: string;
-let report: RenderedReport;
+let report: WrittenReport;
 
 beforeAll(async () => {
   browser = await chromium.launch({
@@ -35,9 +36,8 @@ beforeAll(async () => {
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
   });
   folder = await mkdtemp(join(tmpdir(), 'refineloop-report-'));
-  const written = await writeReport(await reportFixture(), { outDir: folder });
-  report = written;
-  url = pathToFileURL(written.paths.html!).href;
+  report = await writeReport(await reportFixture(), folderSink(folder));
+  url = pathToFileURL(join(folder, report.files.html!)).href;
 });
 
 afterAll(async () => {

@@ -1,17 +1,23 @@
-import { itemKey } from '../../core/ids.js';
-import type { Digest, StopReason } from '../../core/types.js';
-import { markup, raw, type Markup } from './escape-html.js';
-import { formatDelta, formatScore } from './format.js';
-import type { InlinePicture } from './pictures.js';
-import type { ItemArmResult, ItemResult, ResultsDocument, RoundResult } from './results-document.js';
-import { exclusion, failureText } from './results.js';
+import { itemKey } from '../../../core/ids.js';
+import type { StopReason } from '../../../core/types.js';
+import { markup, type Markup } from './escape-html.js';
+import { formatDelta, formatScore, shortened } from '../format.js';
+import type { ReportPicture, ReportPictures } from './pictures.js';
+import type { ItemArmResult, ItemResult, ResultsDocument, RoundResult } from '../results-document.js';
+import { exclusion, failureText } from '../results.js';
 
 export const itemAnchor = (id: string): string => `item-${itemKey(id)}`;
 
+/** An item's gains in the primary metric by arm; of repeats the first. */
+export function gainsOf(item: ItemResult, doc: ResultsDocument): Record<string, number> {
+  const known = item.arms.filter((arm) => arm.repeat === 0 && arm.gain[doc.primary] !== undefined);
+  return Object.fromEntries(known.map((arm) => [arm.name, arm.gain[doc.primary]!]));
+}
+
 /** One item as in the paper's Tables 3 and 4: true picture, caption, round 0, then every arm's feedback and the picture made with it. */
-export function itemCard(item: ItemResult, doc: ResultsDocument, pictures: Map<Digest, InlinePicture>): Markup {
+export function itemCard(item: ItemResult, doc: ResultsDocument, pictures: ReportPictures): Markup {
   const round0 = item.arms[0]?.rounds[0];
-  const gains = Object.fromEntries(item.arms.flatMap((a) => (a.gain[doc.primary] === undefined ? [] : [[a.name, a.gain[doc.primary]!]])));
+  const gains = gainsOf(item, doc);
   const left = exclusion(item);
   const start =
     (item.trueImage || round0) &&
@@ -20,7 +26,7 @@ export function itemCard(item: ItemResult, doc: ResultsDocument, pictures: Map<D
       <div class="shots">
         ${
           item.trueImage &&
-          markup`<figure>
+          markup`<figure data-shot="true picture">
             ${picture(pictures.get(item.trueImage), `true picture of ${item.id}`)}
             <figcaption>true picture</figcaption>
           </figure>`
@@ -30,13 +36,18 @@ export function itemCard(item: ItemResult, doc: ResultsDocument, pictures: Map<D
     </section>`;
   return markup`<article class="item" id="${itemAnchor(item.id)}" data-state="${item.state}" data-gains="${JSON.stringify(gains)}">
     <header>
-      <h3>${item.caption.trim() === '' ? '(no caption)' : item.caption}</h3>
+      <h3>${item.caption.trim() === '' ? '(no caption)' : item.caption.length > CAPTION_SHOWN ? shortened(item.caption, CAPTION_SHOWN) : item.caption}</h3>
+      ${item.caption.length > CAPTION_SHOWN && markup`<details class="whole"><summary>the whole caption (${item.caption.length} characters)</summary><p>${item.caption}</p></details>`}
       <code class="id">${item.id}</code>
-      <span class="tag ${item.state}">${item.state}</span> ${left !== null && markup`<p class="why">Left out of every mean: ${left}</p>`}
+      <span class="tag ${item.state}">${item.state}</span>
+      ${start && markup`<button type="button" class="compare" hidden>Compare</button>`} ${left !== null && markup`<p class="why">Left out of every mean: ${left}</p>`}
     </header>
     ${start && markup`<div class="strip">${start}${item.arms.map((arm) => lane(arm, item, doc, pictures))}</div>`}
   </article>`;
 }
+
+/** Longer captions open on demand. */
+const CAPTION_SHOWN = 300;
 
 const WHY_NO_ROUND: Record<StopReason, string> = {
   rounds: 'The recipe asks for no round.',
@@ -47,13 +58,13 @@ const WHY_NO_ROUND: Record<StopReason, string> = {
   failed: 'Failed before its first round.',
 };
 
-function lane(arm: ItemArmResult, item: ItemResult, doc: ResultsDocument, pictures: Map<Digest, InlinePicture>): Markup {
+function lane(arm: ItemArmResult, item: ItemResult, doc: ResultsDocument, pictures: ReportPictures): Markup {
   const gain = arm.gain[doc.primary];
   const word = arm.name === doc.control ? 'draw' : 'round';
   const rounds = arm.rounds.slice(1);
   return markup`<section class="lane ${arm.oracle && 'is-oracle'}">
     <h4>
-      ${arm.name}
+      ${arm.name}${arm.repeat > 0 && ` (repeat ${arm.repeat + 1})`}
       ${arm.oracle && markup`<span class="tag oracle">oracle</span>`}${arm.state === 'failed' && markup`<span class="tag failed">failed</span>`}${gain !== undefined && gainChip(gain, doc.primary)}
     </h4>
     ${rounds.length > 0 ? markup`<div class="shots">${rounds.map((r) => shot(r, arm, `${word} ${r.round}`, item, `${arm.name}, ${word} ${r.round}`, doc, pictures))}</div>` : !arm.failure && markup`<p class="empty">${WHY_NO_ROUND[arm.stopped.reason]}</p>`}
@@ -77,13 +88,13 @@ function shot(
   item: ItemResult,
   alt: string,
   doc: ResultsDocument,
-  pictures: Map<Digest, InlinePicture>,
+  pictures: ReportPictures,
 ): Markup {
   const score = round.scores[doc.primary];
   const before = arm?.rounds[0]?.scores[doc.primary];
   const delta = score !== undefined && before !== undefined ? formatDelta(score - before, doc.primary) : null;
   const tone = delta?.startsWith('+') ? 'gain' : delta?.startsWith('−') ? 'loss' : '';
-  return markup`<figure>
+  return markup`<figure data-shot="${arm ? `${arm.name}, ${title}` : title}">
     ${picture(pictures.get(round.image), `${alt}, for ${item.id}`)}
     <figcaption>
       <div class="score">
@@ -113,8 +124,8 @@ function shot(
   </figure>`;
 }
 
-function picture(inline: InlinePicture | undefined, alt: string): Markup {
-  if (!inline || inline.uri === null)
-    return markup`<div class="missing" role="img" aria-label="${alt}: missing">picture ${inline?.problem ?? 'missing'}</div>`;
-  return markup`<img src="${raw(inline.uri)}" alt="${alt}" loading="lazy" decoding="async" />`;
+export function picture(shown: ReportPicture | undefined, alt: string): Markup {
+  if (!shown || shown.src === null)
+    return markup`<div class="missing" role="img" aria-label="${alt}: missing">picture ${shown?.problem ?? 'missing'}</div>`;
+  return markup`<img src="${shown.src}" alt="${alt}" loading="lazy" decoding="async" />`;
 }

@@ -4,6 +4,7 @@ export const STYLES = `
   color-scheme: light dark;
   --paper: #faf9f5; --card: #ffffff; --line: #dedad1; --ink: #1d1c1a; --muted: #5f5b54;
   --gain: #0b6b4f; --gain-soft: #dff1e9; --loss: #a0360f; --loss-soft: #fae5dc; --oracle: #574696; --oracle-soft: #ebe7f8; --none-soft: #eeebe4;
+  --arm-1: #1f5fa8; --arm-2: #a8560b; --arm-3: #0b6b4f; --arm-4: #8a2a6b; --arm-5: #6a6411; --arm-6: #574696;
   --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "URW Palladio L", Georgia, serif;
   --sans: ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   --mono: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
@@ -12,6 +13,7 @@ export const STYLES = `
   :root {
     --paper: #151513; --card: #1e1d1b; --line: #3a3834; --ink: #ecebe6; --muted: #a9a49b;
     --gain: #62cba4; --gain-soft: #17382c; --loss: #f1926d; --loss-soft: #41231a; --oracle: #baacf3; --oracle-soft: #2b2544; --none-soft: #2b2a27;
+    --arm-1: #7fb2ee; --arm-2: #f0a45f; --arm-3: #62cba4; --arm-4: #e58fc6; --arm-5: #cfc65a; --arm-6: #baacf3;
   }
 }
 * { box-sizing: border-box; }
@@ -24,27 +26,21 @@ code, pre { font-family: var(--mono); font-size: .86em; overflow-wrap: anywhere;
 h1, h2, h3, h4, p, ul, ol, dl, figure { margin: 0; }
 h2 { font: 600 1.6rem/1.25 var(--serif); letter-spacing: -.005em; }
 .skip { position: absolute; left: -999px; } .skip:focus { left: 12px; top: 12px; background: var(--card); padding: 6px 12px; }
-.top { padding-top: clamp(28px, 5vw, 64px); }
+.top { padding-top: clamp(20px, 3vw, 40px); }
 .eyebrow { color: var(--muted); font-size: .86rem; overflow-wrap: anywhere; }
-h1 { font: 500 clamp(1.4rem, 1rem + 1.4vw, 2.1rem)/1.3 var(--serif); letter-spacing: -.01em; max-width: 52ch; margin: 14px 0 18px; overflow-wrap: anywhere; text-wrap: pretty; }
+h1 { font: 500 clamp(1.2rem, 1rem + .7vw, 1.6rem)/1.35 var(--serif); letter-spacing: -.005em; max-width: 74ch; margin: 14px 0 18px; overflow-wrap: anywhere; text-wrap: pretty; }
 .notes { padding: 0 0 0 14px; list-style: none; border-left: 3px solid var(--loss); color: var(--muted); margin-bottom: 18px; max-width: 75ch; }
+.pages { display: flex; gap: 22px; margin: 14px 0; } main > .pages { margin-top: 28px; }
 .facts { display: flex; flex-wrap: wrap; gap: 8px 28px; padding: 14px 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
 .facts div { display: flex; gap: 7px; align-items: baseline; }
 .facts dt { color: var(--muted); order: 2; } .facts dd { margin: 0; font-weight: 650; }
-main > section { margin-top: clamp(40px, 5vw, 72px); }
+main > section { margin-top: clamp(32px, 4vw, 56px); }
 .lead { text-wrap: pretty; color: var(--muted); max-width: 75ch; margin: 6px 0 20px; }
 
-.forest { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 18px clamp(14px, 2vw, 28px) 10px; max-width: 980px; }
-.forest-arm { display: grid; grid-template-columns: 150px 1fr 220px; column-gap: 18px; align-items: center; padding: 10px 0; border-top: 1px solid var(--line); }
-.forest-arm:first-child { border-top: 0; }
-.forest-arm h3 { grid-column: 1 / -1; font: 600 1rem/1.4 var(--sans); }
-.forest .what { color: var(--muted); font-size: .9rem; } .forest .value { font-size: .9rem; text-align: right; white-space: nowrap; }
-.forest svg { display: block; width: 100%; height: 24px; overflow: visible; }
-.forest .axis { display: grid; grid-template-columns: 150px 1fr 220px; column-gap: 18px; border-top: 1px solid var(--line); padding-top: 4px; }
-.axis svg { grid-column: 2; } .axis text { fill: var(--muted); font-size: 12px; text-anchor: middle; } .axis-title { grid-column: 2; color: var(--muted); font-size: .82rem; text-align: center; }
-.grid-line { stroke: var(--line); } .zero { stroke: var(--muted); stroke-dasharray: 3 3; }
-.whisker { stroke-width: 3; stroke-linecap: round; } .whisker.gain, .dot.gain { stroke: var(--gain); } .whisker.loss, .dot.loss { stroke: var(--loss); } .whisker.none, .dot.none { stroke: var(--muted); }
-.dot { stroke-width: 2; fill: var(--muted); } .dot.gain { fill: var(--gain); } .dot.loss { fill: var(--loss); }
+.chart { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px clamp(12px, 2vw, 24px) 10px; max-width: 960px; color: var(--muted); }
+.chart .narrow { display: none; } .chart svg { max-width: 100%; height: auto; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 20px; list-style: none; padding: 6px 0 4px; color: var(--ink); font-size: .86rem; } .legend svg { vertical-align: 1px; }
+.chart + .scroll, .scroll + .scroll { margin-top: 18px; }
 
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; line-height: 1.35; }
@@ -85,13 +81,23 @@ figcaption details { margin-top: 3px; } figcaption summary { font-size: .8rem; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px; overflow-x: auto; white-space: pre-wrap; }
 footer { color: var(--muted); font-size: .86rem; padding-top: 48px; padding-bottom: 48px; }
 [hidden] { display: none !important; }
+dialog { width: min(1240px, 96vw); max-height: 94vh; color: var(--ink); background: var(--paper); border: 1px solid var(--line); border-radius: 12px; padding: 18px clamp(14px, 2vw, 28px); } dialog::backdrop { background: rgb(0 0 0 / .55); }
+dialog > header { display: flex; gap: 16px; justify-content: space-between; align-items: baseline; margin-bottom: 12px; } dialog h3 { font: 500 1.15rem/1.35 var(--serif); overflow-wrap: anywhere; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 20px; align-items: start; } .pair.over { grid-template-columns: minmax(0, 62vh); justify-content: center; cursor: pointer; }
+.pair img, .pair .missing { width: 100%; max-height: 62vh; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #fff; border: 1px solid var(--line); border-radius: 6px; } .pair strong { display: block; }
+button { font: inherit; font-size: .88rem; color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: 7px; padding: 4px 12px; cursor: pointer; } button:hover { border-color: var(--muted); }
+.item .compare { margin-left: auto; font-size: .82rem; padding: 1px 10px; } .item figure[data-shot] img { cursor: zoom-in; } .item .whole { flex-basis: 100%; margin-top: 4px; overflow-wrap: anywhere; } .item:focus { outline: 2px solid var(--oracle); outline-offset: 2px; }
+input[type=search] { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: 7px; padding: 4px 8px; margin-left: 6px; width: 15em; max-width: 100%; } ::placeholder { color: var(--muted); opacity: 1; }
+kbd { font: .82em var(--mono); border: 1px solid var(--line); border-bottom-width: 2px; border-radius: 4px; padding: 0 5px; background: var(--card); color: var(--ink); } .keys { margin-left: auto; }
+.tall { max-height: 85vh; overflow-y: auto; } .index thead th { position: sticky; top: 0; z-index: 1; background: var(--card); } .index td { vertical-align: middle; white-space: nowrap; } .index th[scope=row] { min-width: 12em; overflow-wrap: anywhere; } .index tr { scroll-margin-top: 3em; } .index tr:focus { outline: 2px solid var(--oracle); outline-offset: -2px; }
+.index img { display: block; width: 44px; height: 44px; object-fit: contain; image-rendering: pixelated; } .index .missing { font-size: 0; width: 44px; height: 44px; background: var(--none-soft); }
+.paper td { min-width: 110px; max-width: 240px; } .paper img { display: block; width: 128px; image-rendering: pixelated; } .paper .commentary { min-width: 200px; background: var(--paper); }
 @media (max-width: 720px) {
-  .forest-arm { grid-template-columns: 1fr auto; row-gap: 2px; } .forest-arm svg { grid-column: 1 / -1; grid-row: auto; order: 0; }
-  .forest-arm .track { grid-column: 1 / -1; order: 1; } .forest-row { display: contents; } .forest .axis { grid-template-columns: 1fr; } .axis svg, .axis-title { grid-column: 1; }
+  .chart .wide { display: none; } .chart .narrow { display: block; } .keys { display: none; } .pair { gap: 10px; }
 }
 @media print {
   :root { --paper: #fff; --card: #fff; --line: #ccc; --ink: #000; --muted: #444; --gain: #0b6b4f; --gain-soft: #eef7f3; --loss: #a0360f; --loss-soft: #fdf1ec; --oracle: #574696; --oracle-soft: #f3f0fb; --none-soft: #f2f2f2; }
-  body { font-size: 10.5pt; } .tools, .skip { display: none; } .item { break-inside: avoid; content-visibility: visible; } .scroll { overflow: visible; } table { font-size: 7.5pt; } .arms td { white-space: normal; }
+  body { font-size: 10.5pt; } .tools, .skip, .compare, .pages { display: none !important; } .tall { max-height: none; } .item { break-inside: avoid; content-visibility: visible; } .scroll { overflow: visible; } table { font-size: 7.5pt; } .arms td { white-space: normal; }
   .strip { grid-template-columns: repeat(4, 1fr); gap: 12px; } .shots { grid-template-columns: repeat(2, 1fr); gap: 6px; } main > section { margin-top: 24pt; } figcaption details { display: none; }
 }
 `;

@@ -1,6 +1,5 @@
 import { markup, type Markup } from './escape-html.js';
-import { direction } from './forest-plot.js';
-import { formatDelta, formatInterval, formatP, formatScore, formatSeconds, NONE } from './format.js';
+import { direction, formatDelta, formatInterval, formatP, formatScore, formatSeconds, NONE } from '../format.js';
 import {
   ESTIMANDS,
   type ArmResult,
@@ -8,8 +7,8 @@ import {
   type Estimand,
   type EstimandResult,
   type ResultsDocument,
-} from './results-document.js';
-import type { Timings } from './timings.js';
+} from '../results-document.js';
+import type { Timings } from '../timings.js';
 
 const ESTIMAND_TITLES: Record<Estimand, string> = {
   fixed: 'fixed: last round, no selection',

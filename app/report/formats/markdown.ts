@@ -1,10 +1,12 @@
-import { formatDelta, formatInterval, formatP, formatScore } from './format.js';
-import { headline } from './headline.js';
-import { exclusion } from './results.js';
-import { ESTIMANDS, type ItemResult, type PairedResult, type ResultsDocument } from './results-document.js';
+import { formatDelta, formatInterval, formatP, formatScore, shortened } from '../format.js';
+import { headline } from '../headline.js';
+import { exclusion } from '../results.js';
+import { ESTIMANDS, type ItemResult, type PairedResult, type ResultsDocument } from '../results-document.js';
 
 /** Items shown at each end. */
 const SHOWN = 5;
+/** Items of a list that are shown. */
+const LISTED = 100;
 
 /** The arm tables, the items with the largest gains and losses, and what was left out, as GitHub-flavoured Markdown. */
 export function resultsMarkdown(doc: ResultsDocument): string {
@@ -12,18 +14,26 @@ export function resultsMarkdown(doc: ResultsDocument): string {
   return [
     `# ${text(doc.recipe.name)}: ${text(doc.runId)}`,
     `**${text(sentence)}**`,
-    ...notes.map((note) => `> ${text(note)}`),
+    ...[...notes, ...doc.deviations].map((note) => `> ${text(note)}`),
     ...doc.metrics.map((metric) => armTable(doc, metric)),
+    ...curves(doc),
+    ...strata(doc),
     extremes(doc),
-    ...(doc.excluded.length > 0
-      ? [
-          `## Left out of every mean (${doc.excluded.length})`,
-          table(
-            ['item', 'reason'],
-            doc.excluded.map((e) => [e.id, e.reason]),
-          ),
-        ]
-      : []),
+    ...listed(
+      'Uncurable items',
+      ['item', 'caption', 'the oracle’s nearest', 'the control’s nearest'],
+      doc.uncurable.map(({ id, caption, oracles, control }) => [
+        id,
+        shortened(caption),
+        oracles.map(({ arm, round, gain }) => `${arm}, round ${round}: ${formatDelta(gain, doc.primary)}`).join('; ') || '–',
+        control ? `draw ${control.draw}: ${formatDelta(control.gain, doc.primary)}` : '–',
+      ]),
+    ),
+    ...listed(
+      'Left out of every mean',
+      ['item', 'reason'],
+      doc.excluded.map(({ id, reason }) => [id, shortened(reason, 400)]),
+    ),
   ]
     .join('\n\n')
     .concat('\n');
@@ -67,6 +77,49 @@ function armTable(doc: ResultsDocument, metric: string): string {
   return `## ${text(metric)} (${role.join(', ')})\n\n${table(header, rows)}`;
 }
 
+/** Mean gain round by round, and whether what was gained was kept. */
+function curves({ arms, primary }: ResultsDocument): string[] {
+  const shown = arms.filter(({ curve }) => curve.length > 2);
+  if (shown.length === 0) return [];
+  const rounds = Math.max(...shown.map(({ curve }) => curve.length));
+  const header = [
+    'arm',
+    ...Array.from({ length: rounds - 1 }, (_, i) => `round ${i + 1}`),
+    'best round',
+    'last against best',
+    'share of the attainable',
+  ];
+  const rows = shown.map(({ name, curve, retention, attainable }) => [
+    name,
+    ...Array.from({ length: rounds - 1 }, (_, i) => formatDelta(curve[i + 1]?.gainMean, primary)),
+    retention ? String(retention.bestRound) : '–',
+    retention ? `${formatDelta(retention.change.mean, primary)} ${formatInterval(retention.change.ci95, primary)}` : '–',
+    attainable ? `${(100 * attainable.share).toFixed(0)}%` : '–',
+  ]);
+  return [`## Round by round: mean gain in ${text(primary)}`, table(header, rows)];
+}
+
+function strata({ strata: all, arms, control, primary }: ResultsDocument): string[] {
+  if (all.length === 0) return [];
+  const shown = arms.filter(({ name }) => name !== control).map(({ name }) => name);
+  const rows = all.map(({ column, value, arms: within }) => [
+    `${column}: ${value}`,
+    String(Math.max(0, ...within.map(({ n }) => n))),
+    ...shown.map((name) => {
+      const against = within.find((arm) => arm.name === name)?.vsControl;
+      return against ? `${formatDelta(against.mean, primary)} ${formatInterval(against.ci95, primary)}` : '–';
+    }),
+  ]);
+  return [`## Gains over the control by stratum (not corrected for how many)`, table(['stratum', 'n', ...shown], rows)];
+}
+
+/** A list that may be long: its head, and how much more there is. */
+function listed(title: string, header: string[], rows: string[][]): string[] {
+  if (rows.length === 0) return [];
+  const more = rows.length > LISTED ? [`And ${rows.length - LISTED} more, which stand in report.json.`] : [];
+  return [`## ${title} (${rows.length})`, table(header, rows.slice(0, LISTED)), ...more];
+}
+
 /** The items that the feedback arms moved most, either way, by their `fixed` gain on the primary metric. */
 function extremes(doc: ResultsDocument): string {
   const arms = doc.recipe.arms.filter((a) => a.feedback !== null && a.feedback.source !== 'shuffled').map((a) => a.name);
@@ -79,7 +132,7 @@ function extremes(doc: ResultsDocument): string {
     )
     .sort((a, b) => b.gain - a.gain);
   const rows = (list: typeof gains) =>
-    list.map(({ item, arm, gain }) => [item.id, item.caption, arm.name, formatDelta(gain, doc.primary), lastFeedback(arm)]);
+    list.map(({ item, arm, gain }) => [item.id, shortened(item.caption), arm.name, formatDelta(gain, doc.primary), lastFeedback(arm)]);
   const header = ['item', 'caption', 'arm', `gain in ${doc.primary}`, 'last feedback'];
   const best = gains.filter((g) => g.gain > 0).slice(0, SHOWN);
   const worst = gains

@@ -1,5 +1,5 @@
-import { exclusion } from './results.js';
-import type { ResultsDocument } from './results-document.js';
+import { exclusion } from '../results.js';
+import type { ResultsDocument } from '../results-document.js';
 
 /**
  * One row per item, arm and round (RFC 4180, CRLF); items without a round have one row with empty cells. Texts stand as they are: a

@@ -53,7 +53,7 @@ function resampledMeans(values: Float64Array, name: string, resamples: number): 
   const means = new Float64Array(resamples);
   for (let b = 0; b < resamples; b++) {
     let sum = 0;
-    for (let i = 0; i < n; i++) sum += values[Math.floor(random() * n)]!;
+    for (let i = 0; i < n; i++) sum += values[(random() * n) | 0]!;
     means[b] = sum / n;
   }
   return means.sort();

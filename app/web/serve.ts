@@ -11,6 +11,8 @@ export interface WebServer {
 }
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
+/** A file of a report, perhaps in a folder of its own: no name begins with a dot, so none leads upwards. */
+const REPORT_FILE = /^\w[\w.-]*(\/\w[\w.-]*)*$/;
 const HOST = '127.0.0.1';
 
 /** Serves a store's reports and artifacts on the loopback interface: where links in the Temporal UI lead. */
@@ -29,9 +31,9 @@ export async function serveStore(store: Store, port: number): Promise<WebServer>
   });
   // Which store this is: who finds an old address asks before he believes it.
   app.get('/server', (c) => c.json({ store: store.uri }));
-  app.get('/runs/:run/report/:file', async (c) => {
+  app.get('/runs/:run/report/:file{.+}', async (c) => {
     const { run, file } = c.req.param();
-    if (!RUN_ID_PATTERN.test(run) || !/^[\w.-]+$/.test(file)) return c.notFound();
+    if (!RUN_ID_PATTERN.test(run) || !REPORT_FILE.test(file)) return c.notFound();
     const bytes = await store.run(run).readReport(file);
     return bytes ? c.body(Buffer.from(bytes), 200, { 'content-type': mediaTypeOf(file) }) : c.notFound();
   });
@@ -61,8 +63,16 @@ export async function serveStore(store: Store, port: number): Promise<WebServer>
 }
 
 function mediaTypeOf(file: string): string {
-  const types: Record<string, string> = { html: 'text/html', json: 'application/json', csv: 'text/csv', md: 'text/markdown' };
-  return `${types[file.split('.').at(-1)!] ?? 'application/octet-stream'}; charset=utf-8`;
+  const extension = file.split('.').at(-1)!;
+  const pictures: Record<string, string> = { webp: 'image/webp', png: 'image/png' };
+  const texts: Record<string, string> = {
+    html: 'text/html',
+    json: 'application/json',
+    csv: 'text/csv',
+    md: 'text/markdown',
+    tex: 'text/x-tex',
+  };
+  return pictures[extension] ?? `${texts[extension] ?? 'application/octet-stream'}; charset=utf-8`;
 }
 
 /** Media type by the first bytes; texts as plain text, never as a page. */

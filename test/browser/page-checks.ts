@@ -49,3 +49,10 @@ export const LOW_CONTRAST = `(() => {
     return contrast < 4.5 ? [contrast.toFixed(2) + ' ' + e.tagName + ' ' + e.textContent.slice(0, 40)] : [];
   });
 })()`;
+
+/** What axe (WCAG 2.2 A and AA, best practices) finds wrong, as "impact rule: where". Its source has to be in the page. */
+export const AXE_FINDINGS = `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+  violations.map(({ id, impact, nodes }) => impact + ' ' + id + ': ' + nodes.slice(0, 3).map((n) => n.target.join(' ')).join(', ')))`;
+
+/** Label of the picture that is seen on each side of the open comparison. */
+export const COMPARED = `[...document.querySelectorAll('#pair figure:not([hidden]) strong')].map((e) => e.textContent)`;

@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,6 +12,8 @@ import { findChromium } from './find-chromium.js';
 import {
   ADD_SCRIPT,
   ARM_TABLE_OVERFLOW,
+  AXE_FINDINGS,
+  COMPARED,
   DANGLING_LINKS,
   DECODED_PICTURES,
   LOW_CONTRAST,
@@ -20,7 +23,7 @@ import {
 } from './page-checks.js';
 import { HOSTILE, reportFixture } from './report-fixture.js';
 
-jest.setTimeout(120_000);
+jest.setTimeout(180_000);
 
 /** Where to put screenshots, for looking at; none by default. */
 const SCREENSHOTS = process.env['REPORT_SCREENSHOTS'];
@@ -29,6 +32,9 @@ let browser: Browser;
 let folder: string;
 let url: string;
 let report: WrittenReport;
+/** A run of thousands: a folder of pages. */
+let large: { url: string; report: WrittenReport };
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 beforeAll(async () => {
   browser = await chromium.launch({
@@ -38,6 +44,11 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'refineloop-report-'));
   report = await writeReport(await reportFixture(), folderSink(folder));
   url = pathToFileURL(join(folder, report.files.html!)).href;
+  const input = await reportFixture({ n: 2000, opt: true, drawings: 2 });
+  large = {
+    report: await writeReport(input, folderSink(join(folder, 'large')), ['html']),
+    url: pathToFileURL(join(folder, 'large', 'index.html')).href,
+  };
 });
 
 afterAll(async () => {
@@ -52,6 +63,7 @@ const SCHEMES = ['light', 'dark'] as const;
 async function open(
   width: number,
   colorScheme: 'light' | 'dark' = 'light',
+  address = url,
 ): Promise<{ page: Page; problems: string[]; requests: string[] }> {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
   const page = await context.newPage();
@@ -60,7 +72,7 @@ async function open(
   page.on('console', (message) => ['error', 'warning'].includes(message.type()) && problems.push(message.text()));
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('request', (request) => !request.url().startsWith('data:') && requests.push(request.url()));
-  await page.goto(url);
+  await page.goto(address);
   return { page, problems, requests };
 }
 
@@ -141,6 +153,103 @@ test('every text has enough contrast with what it stands on, light and dark', as
     expect(await page.evaluate<string[]>(LOW_CONTRAST)).toEqual([]);
     await page.context().close();
   }
+});
+
+test.each(CASES)('axe finds nothing at %i px, %s, with everything open, in the comparison too', async (width, scheme) => {
+  const { page } = await open(width, scheme);
+  await page.evaluate(axe);
+  await page.evaluate(setDetails(true));
+  expect(await page.evaluate<string[]>(AXE_FINDINGS)).toEqual([]);
+  await page.locator('.item .compare').first().click();
+  expect(await page.evaluate<string[]>(AXE_FINDINGS)).toEqual([]);
+  await page.context().close();
+});
+
+test('finds items by words of the caption, the feedback and the id', async () => {
+  const { page } = await open(1440);
+  await page.keyboard.press('/');
+  await page.keyboard.type('GREEN ears');
+  const ids = await page.locator('.item:visible .id').allTextContents();
+  const wanted = report.results.items.filter(({ id, caption, arms }) => {
+    const text = [id, caption, ...arms.flatMap((a) => a.rounds.map((r) => `${r.feedback ?? ''} ${r.prompt}`))].join(' ').toLowerCase();
+    return text.includes('green') && text.includes('ears');
+  });
+  expect(wanted.length).toBeGreaterThan(0);
+  expect(ids).toEqual(wanted.map(({ id }) => id));
+  expect(await page.locator('#shown').textContent()).toBe(`${wanted.length} of ${report.results.items.length} items`);
+  await page.context().close();
+});
+
+test('by keyboard: from item to item, two pictures side by side, then one over the other and flipped', async () => {
+  const { page, problems } = await open(1440);
+  const compared = () => page.evaluate<string[]>(COMPARED);
+  const title = () => page.locator('#comparison-title').textContent();
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  await page.keyboard.press('c');
+  expect(await title()).toBe(HOSTILE);
+  expect(await compared()).toEqual(['true picture', 'placebo, round 2']);
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('k');
+  expect(await title()).toBe(report.results.items[0]!.caption);
+  expect(await compared()).toEqual(['true picture', 'placebo, round 1']);
+  await page.keyboard.press('o');
+  expect(await compared()).toEqual(['placebo, round 1']);
+  await page.keyboard.press('f');
+  expect(await compared()).toEqual(['true picture']);
+  await page.keyboard.press('Escape');
+  expect(await page.locator('#comparison').isVisible()).toBe(false);
+  await page.locator('.item').nth(2).locator('img').nth(3).click();
+  expect(await page.locator('#right').inputValue()).toBe('3');
+  expect(problems).toEqual([]);
+  await page.context().close();
+});
+
+test('without its script the page shows every item', async () => {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(url);
+  expect(await page.locator('.item:visible').count()).toBe(report.results.items.length);
+  expect(await page.locator('.compare:visible, #tools:visible').count()).toBe(0);
+  await context.close();
+});
+
+describe('2,000 items', () => {
+  test.each(WIDTHS)(
+    'the first page at %i px: no error, nothing from outside, no sideways scroll, every row with its pictures',
+    async (width) => {
+      const { page, problems, requests } = await open(width, 'light', large.url);
+      expect(await page.locator('#item-list > tr').count()).toBe(large.report.results.items.length);
+      expect(await page.evaluate<number>(SIDEWAYS_OVERFLOW)).toBe(0);
+      const pictures = await page.evaluate<Array<{ width: number; alt: string }>>(DECODED_PICTURES);
+      expect(pictures).toHaveLength(1999 * 2 + 1);
+      expect(pictures.filter((p) => p.width !== 64 || p.alt === '')).toEqual([]);
+      expect(problems).toEqual([]);
+      expect(requests.filter((request) => !request.startsWith(new URL('.', large.url).href))).toEqual([]);
+      if (SCREENSHOTS) await takeScreenshots(page, `${SCREENSHOTS}/large-${width}`);
+      await page.context().close();
+    },
+  );
+
+  test('an item found on the first page leads to its card, and from there back and on', async () => {
+    const { page, problems } = await open(1440, 'light', large.url);
+    const item = large.report.results.items[1234]!;
+    await page.fill('#find', item.id);
+    await page.locator('#item-list a:visible').click();
+    await page.waitForURL(/items-025\.html#item-/);
+    expect(await page.locator('.item').count()).toBe(50);
+    await page.keyboard.press('c');
+    expect(await page.locator('#comparison-title').textContent()).toBe(item.caption);
+    await page.keyboard.press('Escape');
+    await page.evaluate(axe);
+    expect(await page.evaluate<string[]>(AXE_FINDINGS)).toEqual([]);
+    await page.locator('.pages a', { hasText: 'next' }).first().click();
+    expect(await page.locator('h1').textContent()).toBe('items 1251 to 1300 of 2001');
+    await page.locator('.pages a', { hasText: 'Report' }).first().click();
+    expect(await page.locator('h1').textContent()).toBe(headline(large.report.results).sentence);
+    expect(problems).toEqual([]);
+    await page.context().close();
+  });
 });
 
 test('links within the page lead somewhere, tables have headers with a scope', async () => {

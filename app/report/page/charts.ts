@@ -13,6 +13,15 @@ type Width = keyof typeof WIDTHS;
 
 const AXIS_INK = { color: 'var(--muted)', fontSize: 12 } as const;
 
+/** What is used of an SVG element; the program is checked without a browser's types. */
+interface Drawn {
+  outerHTML: string;
+  setAttribute(name: string, value: string): void;
+  removeAttribute(name: string): void;
+  querySelectorAll(selector: string): Iterable<Drawn>;
+}
+
+/** One chart, wide and narrow; `label` is what a screen reader says of it. */
 function figure(label: string, draw: (width: Width) => Plot.PlotOptions, legend?: Markup): Markup {
   const drawn = (['wide', 'narrow'] as const).map((width) => {
     const svg = Plot.plot({
@@ -22,7 +31,9 @@ function figure(label: string, draw: (width: Width) => Plot.PlotOptions, legend?
       style: { fontFamily: 'inherit', fontSize: '13px' },
       color: { type: 'identity' },
       ...draw(width),
-    }) as unknown as { outerHTML: string; setAttribute(name: string, value: string): void };
+    }) as unknown as Drawn;
+    // The picture as a whole has a name; its parts, which Plot names too, are none to a screen reader.
+    for (const part of svg.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label');
     svg.setAttribute('role', 'img');
     return markup`<div class="${width}">${raw(svg.outerHTML)}</div>`;
   });

@@ -30,7 +30,12 @@ export const CLIENT_SCRIPT = `
   byId('tools').hidden = false;
   apply();
 
-  let current = null;
+  let current = location.hash ? byId(location.hash.slice(1)) : null;
+  if (current && !list.contains(current)) current = null;
+  window.addEventListener('hashchange', () => {
+    const target = byId(location.hash.slice(1));
+    if (list.contains(target)) current = target;
+  });
   const goTo = (element) => {
     current = element;
     element.tabIndex = -1;
@@ -56,7 +61,7 @@ export const CLIENT_SCRIPT = `
       const copy = document.createElement('figure');
       const image = figure.querySelector('img, .missing').cloneNode(true);
       const caption = figure.querySelector('figcaption').cloneNode(true);
-      for (const part of caption.querySelectorAll('details')) part.remove();
+      for (const part of caption.querySelectorAll('details, .shot-title')) part.remove();
       const title = document.createElement('strong');
       title.textContent = label;
       caption.prepend(title);

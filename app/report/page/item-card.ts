@@ -28,7 +28,7 @@ export function itemCard(item: ItemResult, doc: ResultsDocument, pictures: Repor
           item.trueImage &&
           markup`<figure data-shot="true picture">
             ${picture(pictures.get(item.trueImage), `true picture of ${item.id}`)}
-            <figcaption>true picture</figcaption>
+            <figcaption><span class="shot-title">true picture</span></figcaption>
           </figure>`
         }
         ${round0 && shot(round0, undefined, 'round 0', item, 'round 0, from the caption alone', doc, pictures)}
@@ -98,7 +98,7 @@ function shot(
     ${picture(pictures.get(round.image), `${alt}, for ${item.id}`)}
     <figcaption>
       <div class="score">
-        <span>${title}</span
+        <span class="shot-title">${title}</span
         ><span>${formatScore(score, doc.primary)}${delta !== null && markup` <span class="${tone}">${delta}</span>`}</span>
       </div>
       ${arm?.best.round === round.round && markup`<span class="tag" title="best round by ${doc.selector}">selector’s pick</span>`}

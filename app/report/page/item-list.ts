@@ -1,13 +1,12 @@
-import { formatDelta, formatScore, NONE, shortened } from '../format.js';
+import { direction, formatDelta, formatScore, NONE, shortened } from '../format.js';
 import type { ItemResult, ResultsDocument } from '../results-document.js';
-import { direction } from '../format.js';
 import { markup, type Markup } from './escape-html.js';
 import { gainsOf, itemCard, picture } from './item-card.js';
 import type { ReportPictures } from './pictures.js';
 
 /** Items one by one as cards, with what orders, filters and compares them. */
 export function itemCards(items: readonly ItemResult[], doc: ResultsDocument, pictures: ReportPictures): Markup {
-  return markup`${tools(items, doc)}
+  return markup`${tools(items, doc, markup`<kbd>c</kbd> compare`)}
     <div class="items" id="item-list">${items.map((item) => itemCard(item, doc, pictures))}</div>
     ${comparison()}`;
 }
@@ -30,7 +29,7 @@ export function itemIndex(doc: ResultsDocument, pictures: ReportPictures, hrefOf
       ${arms.map((arm) => cell(gains[arm]))}
     </tr>`;
   });
-  return markup`${tools(doc.items, doc)}
+  return markup`${tools(doc.items, doc, markup`<kbd>Enter</kbd> open`)}
     <div class="scroll tall" tabindex="0" role="region" aria-label="All items">
       <table class="index">
         <thead>
@@ -50,7 +49,7 @@ export function itemIndex(doc: ResultsDocument, pictures: ReportPictures, hrefOf
     </div>`;
 }
 
-function tools(items: readonly ItemResult[], doc: ResultsDocument): Markup {
+function tools(items: readonly ItemResult[], doc: ResultsDocument, act: Markup): Markup {
   const arms = doc.arms.map((a) => a.name);
   const option = (value: unknown, label: string) => markup`<option value="${JSON.stringify(value)}">${label}</option>`;
   const states = [...new Set(items.map((i) => i.state))];
@@ -70,7 +69,7 @@ function tools(items: readonly ItemResult[], doc: ResultsDocument): Markup {
     >
     <label>Find <input type="search" id="find" placeholder="words, an id" autocomplete="off" /></label>
     <span class="empty" id="shown" role="status"></span>
-    <span class="empty keys"><kbd>j</kbd> <kbd>k</kbd> next, previous · <kbd>c</kbd> compare · <kbd>/</kbd> find</span>
+    <span class="empty keys"><kbd>j</kbd> <kbd>k</kbd> next, previous · ${act} · <kbd>/</kbd> find</span>
   </div>`;
 }
 

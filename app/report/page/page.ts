@@ -48,16 +48,19 @@ export function reportPages(
   );
   const itemPages = pages.map((items, page) => {
     const turn = (to: number, label: string) => pages[to] && markup`<a href="${nameOf(to)}">${label}</a>`;
-    const links = markup`<nav class="pages" aria-label="Pages">
+    const links = (where: string) => markup`<nav class="pages" aria-label="Pages, ${where}">
       <a href="index.html">Report</a> ${turn(page - 1, '← previous')} ${turn(page + 1, 'next →')}
     </nav>`;
     const title = `items ${page * PAGE_ITEMS + 1} to ${page * PAGE_ITEMS + items.length} of ${doc.items.length}`;
     const body = markup`<header class="top">
         <p class="eyebrow">${doc.recipe.name}, run ${doc.runId}</p>
         <h1>${title}</h1>
-        ${links}
+        ${links('above')}
       </header>
-      <main>${itemCards(items, doc, pictures)} ${links}</main>`;
+      <main>
+        <h2 id="items">Items</h2>
+        ${itemCards(items, doc, pictures)} ${links('below')}
+      </main>`;
     return { name: nameOf(page), content: layout(doc, title, body) };
   });
   return [{ name: 'index.html', content: index }, ...itemPages];
@@ -70,7 +73,7 @@ export function layout(
   body: Content,
   pictures: 'inline' | 'files' = isFolder(doc) ? 'files' : 'inline',
 ): string {
-  const sources = pictures === 'files' ? "'self' file:" : 'data:';
+  const sources = pictures === 'files' ? "'self' file: data:" : 'data:';
   const policy = `default-src 'none'; img-src ${sources}; style-src 'unsafe-inline'; script-src 'sha256-${sha256Base64(CLIENT_SCRIPT)}'; base-uri 'none'; form-action 'none'`;
   return markup`<!doctype html>
     <html lang="en">

@@ -1,15 +1,14 @@
 import { armEncoder, type ArmPlan, type ItemPlan } from './item-plan.js';
 import { refiners } from './policy/refine.js';
-import { bestRound, gated, stopReason } from './policy/stop.js';
+import { armState, itemState } from './policy/states.js';
+import { bestRound, gated, NO_STOP, stopReason } from './policy/stop.js';
 import type {
   ArmOutcome,
-  ArmState,
   ArtifactRef,
   EmbedResult,
   FeedbackResult,
   GenerateResult,
   ItemOutcome,
-  ItemState,
   RefinedPrompt,
   RoundOutcome,
   ScoreResult,
@@ -79,8 +78,6 @@ export class StepFailed extends Error {
     this.name = 'StepFailed';
   }
 }
-
-const NO_STOP = { target: null, patience: null, minGain: 0 };
 
 /** New samples that unusable output is given before the step counts as failed. */
 const REDRAWS = 2;
@@ -319,35 +316,6 @@ async function embedReferences(
   for (const result of results) result.meta.forEach((m) => tally.add(m));
   return Object.assign({}, ...results.map((r) => r.embeddings)) as Record<string, ArtifactRef>;
 }
-
-/** State of an arm by its last round's primary score against round 0's: the estimand `fixed`, no selection in between. */
-function armState(plan: ItemPlan, rounds: RoundOutcome[]): ArmState {
-  const gain = primaryGain(plan, rounds, rounds.length - 1);
-  if (gain > plan.stop.minGain) return 'improved';
-  return gain < -plan.stop.minGain ? 'worse' : 'unchanged';
-}
-
-function primaryGain(plan: ItemPlan, rounds: RoundOutcome[], round: number): number {
-  const score = (r: RoundOutcome) => r.scores[plan.primary] ?? r.scores[plan.select]!;
-  return score(rounds[round]!) - score(rounds[0]!);
-}
-
-/** State of an item, from its arms, over their repeats; see the word `uncurable` in docs/words.md. */
-function itemState(plan: ItemPlan, arms: ArmOutcome[]): ItemState {
-  if (arms.some((a) => a.state === 'failed')) return 'failed';
-  const { minGain } = plan.stop;
-  const outcomes = (arm: ArmPlan) => arms.filter((a) => a.name === arm.name);
-  const improved = (arm: ArmPlan) => mean(outcomes(arm).map((a) => primaryGain(plan, a.rounds, a.rounds.length - 1))) > minGain;
-  const writers = plan.arms.filter((arm) => arm.source !== null && arm.source !== 'shuffled');
-  if (writers.some((arm) => !arm.oracle && improved(arm))) return 'improved';
-  const oracles = writers.filter((arm) => arm.oracle);
-  const draws = plan.arms.filter((arm) => arm.source === null).flatMap(outcomes);
-  const anyDrawImproved = draws.some((a) => a.rounds.some((_, round) => primaryGain(plan, a.rounds, round) > minGain));
-  if (oracles.length > 0 && !oracles.some(improved) && !anyDrawImproved) return 'uncurable';
-  return 'unchanged';
-}
-
-const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function asStepFailure(error: unknown): StepFailure {
   if (error instanceof StepFailed) return error.failure;

@@ -69,6 +69,15 @@ function describe(error: unknown): Record<string, unknown> {
   return error instanceof Error ? { type: error.name, message: error.message } : { type: 'Error', message: String(error) };
 }
 
+/** Everything that was written is out: a pipe takes 64 KiB at a time, and what waits is lost with the process. */
+const flushed = (stream: NodeJS.WriteStream) => new Promise<void>((resolve) => stream.write('', () => resolve()));
+
+// Who reads may leave before the end, as `head` does: nothing is wrong then.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(process.exitCode ?? EXIT.done);
+});
 await main(process.argv.slice(2));
+await Promise.all([process.stdout, process.stderr].map(flushed));
 // Native runtimes and pipes may keep the process alive though nothing is left to do.
 process.exit(process.exitCode ?? EXIT.done);

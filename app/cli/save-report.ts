@@ -61,5 +61,5 @@ export function reportSummary(results: ResultsDocument): string {
     ];
   });
   const head = ['arm', 'n', 'images', `${primary}: gain over round 0`, 'over control', 'over placebo'];
-  return [pc.bold(sentence), ...notes.map((line) => pc.dim(line)), '', table(head, rows)].join('\n');
+  return [pc.bold(sentence), ...[...results.deviations, ...notes].map((line) => pc.dim(line)), '', table(head, rows)].join('\n');
 }

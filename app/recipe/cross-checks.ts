@@ -82,7 +82,8 @@ function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
   }
 }
 
-function* scoreFindings({ scores, stop, gate }: RecipeShape): Iterable<CrossFinding> {
+/** Scores that may not be used so, and limits outside of their range. */
+export function* scoreFindings({ scores, stop, gate }: Pick<RecipeShape, 'scores' | 'stop' | 'gate'>): Iterable<CrossFinding> {
   const select = METRICS[scores.select.metric]!;
   if (select.needsTrueImage) {
     const fit = names((metric) => !metric.needsTrueImage);

@@ -14,8 +14,9 @@ export interface RecipeSource {
 /**
  * Reads a recipe's text and applies `--set key=value` overrides (dotted paths, YAML values; list entries by number or name).
  * Never throws: what cannot be read is in `issues`.
+ * @param flag the option that the overrides came by
  */
-export function readRecipeSource(text: string, file: string, overrides: string[]): RecipeSource {
+export function readRecipeSource(text: string, file: string, overrides: string[], flag = '--set'): RecipeSource {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const issues: RecipeIssue[] = document.errors.map((error) => ({
@@ -45,7 +46,7 @@ export function readRecipeSource(text: string, file: string, overrides: string[]
     return { value, issues, locate };
   }
   for (const override of overrides) {
-    const option = `--set ${override}`;
+    const option = `${flag} ${override}`;
     const result = applyOverride(value, override);
     if ('path' in result) set.push({ option, path: result.path });
     else issues.push({ file: option, line: null, field: result.field, message: result.message });

@@ -186,6 +186,9 @@ export const recipeSchema = z.strictObject({
   budget: budget.prefault({}).describe('When the run ends early with state `budget_reached`; no limits by default.'),
 });
 
+/** The part of a recipe that judges finished pictures. */
+export const policySchema = z.strictObject({ stop, gate, scores: z.strictObject({ select: score }) });
+
 /** A recipe as it passed the schema, in the names of the file. */
 export type RecipeShape = z.output<typeof recipeSchema>;
 export type ArmShape = RecipeShape['arms'][number];

@@ -2,6 +2,7 @@
 export * from './results-document.js';
 export * from './results.js';
 export * from './headline.js';
+export * from './replay.js';
 export * from './report-sink.js';
 export * from './timings.js';
 export * from './write-report.js';

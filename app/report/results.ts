@@ -18,8 +18,10 @@ export interface ResultsInput {
   skipped: readonly SkippedRow[];
   /** What was planned before round 0; `null` where nothing was. */
   plan?: AnalysisPlan | null;
-  /** Feedback texts that a model in use was trained on, to find what it copied. */
+  /** Feedback texts that the arms' feedback is held against, to find what was copied. */
   trainingFeedback?: readonly string[];
+  /** Further sentences on how the report differs from what was planned. */
+  remarks?: readonly string[];
   /** The text of a value, read from the store where it is a reference. */
   readText(value: TextValue): Promise<string>;
 }
@@ -63,7 +65,7 @@ export async function buildResults(input: ResultsInput): Promise<ResultsDocument
     arms: armResults(recipe, counted, copiedBy(results, input.trainingFeedback)),
     excluded,
     plan: input.plan ?? null,
-    deviations: deviations(input.plan ?? null, manifest, results, excluded),
+    deviations: [...(input.remarks ?? []), ...deviations(input.plan ?? null, manifest, results, excluded)],
     uncurable: results.filter((item) => item.state === 'uncurable').map((item) => uncurableItem(item, recipe)),
     strata: strataResults(recipe, items, counted),
   };

@@ -1,6 +1,9 @@
 import type { StopRecipe } from '../recipe.js';
 import type { StopReason } from '../types.js';
 
+/** Every round runs. */
+export const NO_STOP: StopRecipe = { target: null, patience: null, minGain: 0 };
+
 /** The round with the highest selector score; the earliest of equals. Never looks at anything but the selector. */
 export function bestRound(scores: number[]): number {
   let best = 0;

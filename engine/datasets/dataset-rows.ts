@@ -110,7 +110,7 @@ function faultOfPath(path: string): string | undefined {
 }
 
 /** One text a round, up to the first empty one; `undefined`: not texts. CSV holds a list as JSON. */
-function feedbackTexts(value: unknown): string[] | undefined {
+export function feedbackTexts(value: unknown): string[] | undefined {
   if (value === undefined || value === null) return [];
   const list: unknown[] = Array.isArray(value) ? value : typeof value === 'string' ? (jsonList(value) ?? [value]) : [value];
   if (!list.every((entry) => entry === null || (typeof entry === 'string' && !/\p{Surrogate}/u.test(entry)))) return undefined;

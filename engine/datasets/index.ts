@@ -2,6 +2,7 @@
 export * from './dataset.js';
 export { datasetUri } from './dataset-location.js';
 export type { DatasetEntry, DatasetRow } from './dataset-rows.js';
+export { readFeedbackSet } from './feedback-set.js';
 export * from './image-file.js';
 export * from './sample.js';
 export { buildIndex, type BuildIndexInput } from './build-index.js';

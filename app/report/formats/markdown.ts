@@ -14,7 +14,7 @@ export function resultsMarkdown(doc: ResultsDocument): string {
   return [
     `# ${text(doc.recipe.name)}: ${text(doc.runId)}`,
     `**${text(sentence)}**`,
-    ...[...notes, ...doc.deviations].map((note) => `> ${text(note)}`),
+    ...[...doc.deviations, ...notes].map((note) => `> ${text(note)}`),
     ...doc.metrics.map((metric) => armTable(doc, metric)),
     ...curves(doc),
     ...strata(doc),

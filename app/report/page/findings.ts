@@ -194,12 +194,7 @@ function planned({ plan, deviations }: ResultsDocument): Markup | false {
       ? 'too few items to detect any gain'
       : `able to show a gain of ${plan.detectableGain.toFixed(2)} standard deviations of the paired differences with 80% power`;
   const said = `Written before round 0: ${plan.primary}, ${plan.estimand}, ${plan.n} items, ${detectable}.`;
-  const body =
-    deviations.length === 0
-      ? markup`<p>The report is what was planned.</p>`
-      : markup`<ul class="notes">
-          ${deviations.map((d) => markup`<li>${d}</li>`)}
-        </ul>`;
+  const body = markup`<p>${deviations.length === 0 ? 'The report is what was planned.' : deviations.join(' ')}</p>`;
   return section('plan', 'Plan and deviations', said, body);
 }
 

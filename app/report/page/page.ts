@@ -108,9 +108,9 @@ function top(doc: ResultsDocument, timings: Timings | null): Markup {
     <p class="eyebrow">${doc.recipe.name}, run ${doc.runId}</p>
     <h1 id="headline">${sentence}</h1>
     ${
-      notes.length > 0 &&
+      notes.length + doc.deviations.length > 0 &&
       markup`<ul class="notes">
-        ${notes.map((n) => markup`<li>${n}</li>`)}
+        ${[...doc.deviations, ...notes].map((n) => markup`<li>${n}</li>`)}
       </ul>`
     }
     <dl class="facts">

@@ -1,0 +1,44 @@
+import { readFile } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { InvalidInput } from '../../core/errors.js';
+import { messageOf } from '../storage/file-errors.js';
+import { feedbackTexts } from './dataset-rows.js';
+import { readCsv, readJsonLines } from './table-files.js';
+
+const COLUMN = 'feedback';
+
+/**
+ * Texts of a set of feedback: a line each of a `.txt` file, or the column `feedback` of JSON lines, CSV or TSV (a list holds one a round),
+ * as a dataset's metadata has it.
+ * @throws InvalidInput with file, line and field where one is not readable
+ */
+export async function readFeedbackSet(path: string): Promise<string[]> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw new InvalidInput(`${path}: cannot be read (${messageOf(error)}); name a .txt, .jsonl, .csv or .tsv file of feedback`);
+  }
+  const texts = readTexts(bytes, path);
+  if (texts.length === 0) throw new InvalidInput(`${path}: holds no feedback; there is nothing to hold the arms' feedback against`);
+  return texts;
+}
+
+function readTexts(bytes: Uint8Array, path: string): string[] {
+  const kind = extname(path).toLowerCase();
+  if (kind === '.txt') return new TextDecoder().decode(bytes).split('\n').map((line) => line.trim()).filter(Boolean); // prettier-ignore
+  const file = basename(path);
+  if (!['.jsonl', '.csv', '.tsv'].includes(kind)) {
+    throw new InvalidInput(`${path}: a set of feedback is a .txt, .jsonl, .csv or .tsv file; got ${kind === '' ? 'no extension' : kind}`);
+  }
+  const { columns, rows } = kind === '.jsonl' ? readJsonLines(bytes, file) : readCsv(bytes, file, path);
+  if (rows.length > 0 && !columns.includes(COLUMN)) {
+    throw new InvalidInput(`${path}: there is no column ${COLUMN}; it has ${columns.join(', ') || 'none'}`);
+  }
+  return rows.flatMap(({ line, values, error }) => {
+    if (error !== undefined) throw new InvalidInput(`${path}:${line}: ${error}`);
+    const texts = feedbackTexts(values[COLUMN]);
+    if (texts === undefined) throw new InvalidInput(`${path}:${line}: ${COLUMN}: expected text or a list of texts`);
+    return texts;
+  });
+}

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { RecipeError } from '../recipe/index.js';
 import { software } from '../client/prepare-run.js';
+import { compareCommand } from './commands/compare.js';
 import { demoCommand } from './commands/demo.js';
 import { devCommand } from './commands/dev.js';
 import { doctorCommand } from './commands/doctor.js';
@@ -37,6 +38,7 @@ function buildProgram(): Command {
     explainCommand,
     steerCommands,
     reportCommand,
+    compareCommand,
     workerCommand,
     doctorCommand,
   ].forEach((add) => add(program));

@@ -189,7 +189,8 @@ function attainable(arm: ArmResult, arms: readonly ArmResult[], primary: string)
   return { share: (own - placebo) / (gain(oracle)! - placebo), oracle: oracle.name };
 }
 
-function comparison(differences: number[], name: string): ComparisonResult {
+/** Paired differences, one an item: their mean and what it can be trusted for. `name` as in {@link paired}. */
+export function comparison(differences: number[], name: string): ComparisonResult {
   return { mean: mean(differences), ...paired(differences, name) };
 }
 

@@ -1,8 +1,9 @@
 /** One small run from its start to its repair, through the command line alone. */
 import { jest } from '@jest/globals';
-import { readFileSync, writeFileSync, existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cli, cliJson, scratch } from '../support/cli.js';
+import { cli, cliJson, ROOT, scratch } from '../support/cli.js';
 import { processesNaming } from '../support/processes.js';
 import { executedTwice, type LedgerRow, type RunDocument, type StatusDocument } from '../support/runs.js';
 import { writeRecipe } from '../support/small-recipe.js';
@@ -193,10 +194,52 @@ test('the same id with another recipe is refused', async () => {
   expect(stderr).toMatch(/run one is there already with another recipe.*--run/);
 });
 
-test.each(['status', 'items', 'report', 'retry', 'cancel'])('%s of an unknown run is a usage error', async (command) => {
-  const { code, stderr } = await cli(on(command, 'nobody'));
+test.each(['status', 'items', 'report', 'compare', 'retry', 'cancel'])('%s of an unknown run is a usage error', async (command) => {
+  const { code, stderr } = await cli(on(command, 'nobody', ...(command === 'compare' ? ['one'] : [])));
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('no run nobody in') });
   expect(stderr).toContain('known runs: one');
+});
+
+test('a reader that is slower than the program gets all of its output', async () => {
+  const long = join(folder, 'long');
+  cpSync(store, long, { recursive: true });
+  const records = join(long, 'runs/one/items');
+  const record = join(records, readdirSync(records)[0]!);
+  const item = JSON.parse(readFileSync(record, 'utf8')) as { arms: Array<{ rounds: Array<{ feedback: { text: string } | null }> }> };
+  item.arms[1]!.rounds[1]!.feedback!.text = 'word '.repeat(20_000);
+  writeFileSync(record, JSON.stringify(item));
+  const command = `"${process.execPath}" bin/refineloop.js report one --json --store "${long}" | (sleep 2; cat)`;
+  const read = execFileSync('sh', ['-c', command], { encoding: 'utf8', cwd: ROOT, maxBuffer: 2 ** 26 });
+  expect(read.length).toBeGreaterThan(65_536); // What a pipe holds.
+  expect(read).toBe(readFileSync(join(long, 'runs/one/report/report.json'), 'utf8'));
+});
+
+test('report --policy looks at the run under another stop, beside its own report; --feedback-set finds what was copied', async () => {
+  const own = readFileSync(join(store, 'runs/one/report/report.json'), 'utf8');
+  const gated = await cliJson<Report & { deviations: string[] }>(on('report', 'one', '--policy', 'gate.score=-1'));
+  expect(gated.deviations[0]).toMatch(/^Replayed under gate\.score=-1 /);
+  expect(gated.arms.map(({ name, generatorCalls }) => [name, generatorCalls])).toEqual([['control', 3], ['written', 0], ['placebo', 0]]); // prettier-ignore
+  expect(readFileSync(join(store, 'runs/one/report/report.json'), 'utf8')).toBe(own);
+  expect(existsSync(join(store, 'runs/one/report/policy/gate.score--1/index.html'))).toBe(true);
+
+  const set = join(folder, 'feedback.txt');
+  const said = (JSON.parse(own) as Report).items[0]!.arms[1]!.rounds[1]!.feedback!;
+  writeFileSync(set, `${said}\n`);
+  const held = await cliJson<{ arms: Array<{ copied: { verbatim: number; texts: number } | null }> }>(
+    on('report', 'one', '--feedback-set', set, '--out', join(folder, 'held')),
+  );
+  expect(held.arms.map(({ copied }) => copied && [copied.verbatim, copied.texts])).toEqual([null, [1, 3], expect.anything()]);
+});
+
+test.each([
+  ['stop.targt=0.3', /stop\.targt: did you mean stop\.target\?/],
+  ['rounds=3', /rounds: .*takes a run of its own/],
+  ['stop.target=7', /stop\.target: 7 is outside the range of clip_text/],
+  ['stop.patience=soon', /stop\.patience: expected a whole number/],
+  ['scores.select=image_similarity', /scores\.select: image_similarity needs the true image/],
+])('report --policy %s is refused', async (policy, message) => {
+  const { code, stderr } = await cli(on('report', 'one', '--policy', policy));
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(message) });
 });
 
 test('retry with nothing failed has nothing to do', async () => {
@@ -227,4 +270,18 @@ test('verify names exactly the picture in which one byte is flipped, and a new r
   expect(healed).toMatchObject({ state: 'completed', items: { done: 3 }, steps: { executed: 1 } });
   expect(readFileSync(blob).equals(sound)).toBe(true);
   expect(await cliJson<Verification>(on('verify', 'one'))).toMatchObject({ corrupt: [], missing: [] });
+});
+
+test('compare pairs two runs item by item', async () => {
+  interface Comparison {
+    items: unknown[];
+    comparisons: Array<{ arm: string; gain: { n: number; mean: number } }>;
+    differences: unknown[];
+  }
+  const { items, comparisons, differences } = await cliJson<Comparison>(on('compare', 'one', 'two'));
+  expect(items).toEqual([expect.objectContaining({ runId: 'two', paired: 3, onlyFirst: 0 })]);
+  expect(new Set(comparisons.map(({ gain }) => `${gain.n} ${gain.mean}`))).toEqual(new Set(['3 0']));
+  expect(differences).toEqual([]);
+  const { stdout } = await cli(on('compare', 'one', 'two'));
+  expect(stdout).toContain('No arm gains clearly more or less');
 });

@@ -42,7 +42,7 @@ beforeAll(async () => {
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
   });
   folder = await mkdtemp(join(tmpdir(), 'refineloop-report-'));
-  report = await writeReport(await reportFixture(), folderSink(folder));
+  report = await writeReport(await reportFixture(), folderSink(folder), ['html', 'paper']);
   url = pathToFileURL(join(folder, report.files.html!)).href;
   const input = await reportFixture({ n: 2000, opt: true, drawings: 2 });
   large = {
@@ -162,6 +162,18 @@ test.each(CASES)('axe finds nothing at %i px, %s, with everything open, in the c
   expect(await page.evaluate<string[]>(AXE_FINDINGS)).toEqual([]);
   await page.locator('.item .compare').first().click();
   expect(await page.evaluate<string[]>(AXE_FINDINGS)).toEqual([]);
+  await page.context().close();
+});
+
+test.each(WIDTHS)('the paper’s tables at %i px: nothing for axe, and a commentary that can be written', async (width) => {
+  const { page, problems } = await open(width, 'light', pathToFileURL(join(folder, report.files.paper!)).href);
+  await page.evaluate(axe);
+  expect(await page.evaluate<string[]>(AXE_FINDINGS)).toEqual([]);
+  expect(await page.evaluate<number>(SIDEWAYS_OVERFLOW)).toBe(0);
+  await page.locator('.commentary').first().click();
+  await page.keyboard.type('The ears are right now. <b>');
+  expect(await page.locator('.commentary').first().innerHTML()).toBe('The ears are right now. &lt;b&gt;');
+  expect(problems).toEqual([]);
   await page.context().close();
 });
 

@@ -37,7 +37,7 @@ export interface LatexTable {
   note?: string;
 }
 
-/** A floating table over the whole width with the rules of `booktabs`. Caption, head and note are text; rows are LaTeX. */
+/** A floating table over the whole width; needs the packages `booktabs` and `graphicx`. Caption, head and note are text; rows are LaTeX. */
 export function latexTable({ caption, label, columns, head, rows, note }: LatexTable): string {
   const line = (cells: readonly string[]) => `    ${cells.join(' & ')} \\\\`;
   return [
@@ -45,13 +45,15 @@ export function latexTable({ caption, label, columns, head, rows, note }: LatexT
     '  \\centering\\small',
     `  \\caption{${escapeLatex(caption)}}`,
     `  \\label{${label}}`,
+    // No wider than the page, and never blown up.
+    '  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%',
     `  \\begin{tabular}{@{}${columns}@{}}`,
     '    \\toprule',
     line(head.map(escapeLatex)),
     '    \\midrule',
     ...rows.map(line),
     '    \\bottomrule',
-    '  \\end{tabular}',
+    '  \\end{tabular}}',
     ...(note === undefined ? [] : [`  \\par\\smallskip\\footnotesize ${escapeLatex(note)}`]),
     '\\end{table*}',
   ].join('\n');

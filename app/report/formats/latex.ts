@@ -3,11 +3,11 @@ import { headline } from '../headline.js';
 import { ESTIMANDS, type ComparisonResult, type ResultsDocument } from '../results-document.js';
 import { escapeLatex, latexTable } from './escape-latex.js';
 
-/** One table a metric, the primary first, to be read into a paper by `\input`. Needs the package `booktabs`. */
+/** One table a metric, the primary first, to be read into a paper by `\input`. Needs the packages `booktabs` and `graphicx`. */
 export function resultsLatex(doc: ResultsDocument): string {
   const { sentence, notes } = headline(doc);
   const comment = (text: string) => `% ${text.replace(/\s+/g, ' ')}`;
-  const said = [`${doc.recipe.name}, run ${doc.runId}; needs \\usepackage{booktabs}`, sentence, ...notes, ...doc.deviations];
+  const said = [`${doc.recipe.name}, run ${doc.runId}; needs \\usepackage{booktabs,graphicx}`, sentence, ...notes, ...doc.deviations];
   return `${[...said.map(comment), ...doc.metrics.map((metric) => metricTable(doc, metric))].join('\n\n')}\n`;
 }
 

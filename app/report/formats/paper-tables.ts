@@ -132,7 +132,7 @@ function tablesPage(doc: ResultsDocument, tables: readonly PaperTable[], picture
       ${
         rows.length === 0
           ? markup`<p class="empty">${empty}</p>`
-          : markup`<div class="scroll" tabindex="0" role="region" aria-label="Table ${number}">
+          : markup`<div class="scroll" tabindex="0" role="region" aria-label="Table ${number}, rows">
               <table class="text paper">
                 <thead>
                   <tr>
@@ -165,17 +165,20 @@ function tablesPage(doc: ResultsDocument, tables: readonly PaperTable[], picture
 
 function tablesLatex(doc: ResultsDocument, tables: readonly PaperTable[], files: ReadonlyMap<Digest, string>): string {
   const cell = (content: Cell): string => {
-    if ('text' in content) return escapeLatex(content.text);
+    if ('text' in content) return `{\\raggedright ${escapeLatex(content.text)}\\par}`;
     const file = files.get(content.image);
-    return file === undefined ? '(missing)' : `\\includegraphics[width=\\linewidth]{${file}}`;
+    return file === undefined
+      ? '(missing)' // Its top stands where the row's first line does.
+      : `\\raisebox{\\dimexpr 1.6ex-\\height}{\\includegraphics[width=\\linewidth]{${file}}}`;
   };
   const latex = tables.map(({ number, title, head, rows, empty }) => {
     if (rows.length === 0) return `% Table ${number}: ${empty}`;
-    const width = (0.94 / (head.length + 1)).toFixed(3);
+    const columns = head.length + 1;
+    const width = `\\dimexpr(\\linewidth-${2 * (columns - 1)}\\tabcolsep)/${columns}\\relax`;
     return latexTable({
       caption: `${title} ${HOW_CHOSEN}`,
       label: `tab:${doc.runId}-paper-${number}`.replace(/[^\w:.-]/g, '-'),
-      columns: `p{${width}\\linewidth}`.repeat(head.length + 1),
+      columns: `p{${width}}`.repeat(columns),
       head: [...head, 'commentary'],
       rows: rows.map(({ cells }) => [...cells.map(cell), '']),
     });

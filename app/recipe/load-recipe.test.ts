@@ -104,8 +104,26 @@ test('overrides take YAML values, numbers and names of list entries', async () =
   ]);
   expect(recipe.generator).toMatchObject({ numInferenceSteps: 4, negativePrompt: 'a=b' });
   expect(recipe.dataset).toMatchObject({ sample: null, limit: 3 });
-  expect(recipe.arms.map((arm) => `${arm.name} ${arm.refine}`)).toEqual(['control append', 'written prepend', 'sham append']);
+  expect(recipe.arms.map((arm) => `${arm.name} ${arm.refine}`)).toEqual(['control append', 'written prepend', 'sham prepend']);
   expect(recipe.scores.report).toEqual([{ metric: 'psnr', model: null }]);
+});
+
+test('a placebo does with feedback what its arm does; a rewrite replaces the caption', async () => {
+  const text = edited('refine: append', 'refine: blend\n    feedback_weight: 0.7\n    seeds: new');
+  const { recipe } = await loadRecipe(await folder.write(text), [
+    'arms.3={name: writer, feedback: {source: rewrite, base_url: "http://localhost:1/v1", model: m}}',
+    'arms.4={name: writer-placebo, feedback: {source: shuffled, from: writer}}',
+    'arms.5={name: own-way, feedback: {source: shuffled, from: written}, refine: prepend}',
+  ]);
+  const how = recipe.arms.map(({ name, refine, feedbackWeight, seeds }) => [name, refine, feedbackWeight, seeds].join(' '));
+  expect(how).toEqual([
+    'control append 0.5 keep',
+    'written blend 0.7 new',
+    'placebo blend 0.7 new',
+    'writer replace 0.5 keep',
+    'writer-placebo replace 0.5 keep',
+    'own-way prepend 0.7 new',
+  ]);
 });
 
 test('names everything that is wrong, in the order of the file, options last', async () => {

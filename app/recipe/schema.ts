@@ -83,7 +83,7 @@ const chatFeedback = z.strictObject({
   source: z
     .enum(['chat', 'rewrite'])
     .describe(
-      'A vision model behind an endpoint: `chat` says what to change, `rewrite` writes a whole new prompt (use it with `refine: replace`).',
+      'A vision model behind an endpoint: `chat` says what to change, `rewrite` writes a whole new prompt, which replaces the caption.',
     ),
   base_url: z.url({ protocol: /^https?$/ }).describe('Endpoint that speaks the OpenAI chat protocol, such as `http://localhost:8000/v1`.'),
   model: text().describe("The model's name there."),
@@ -110,12 +110,23 @@ const arm = z.strictObject({
     .describe('Where the feedback comes from; without it, the arm is the control: new seeds on the unchanged caption.'),
   refine: z
     .enum(REFINERS)
-    .default('append')
+    .nullable()
+    .default(null)
     .describe(
-      'How caption and feedback become a prompt: `append`, `prepend`, `replace`, `blend` (encoded apart and mixed by weight) or `chunk` (encoded in windows of 77 tokens, none cut).',
+      'How caption and feedback become a prompt: `append`, `prepend`, `replace`, `blend` (encoded apart and mixed by weight) or `chunk` (encoded in windows of 77 tokens, none cut). Without it `append`, for a `rewrite` `replace`, for a placebo what its arm has.',
     ),
-  feedback_weight: z.number().min(0).max(1).default(0.5).describe('Share of the feedback in the mix of `blend`.'),
-  seeds: z.enum(['keep', 'new']).default('keep').describe("`keep`: round 0's seed in every round; `new`: a fresh one each round."),
+  feedback_weight: z
+    .number()
+    .min(0)
+    .max(1)
+    .nullable()
+    .default(null)
+    .describe('Share of the feedback in the mix of `blend`. Without it 0.5, for a placebo what its arm has.'),
+  seeds: z
+    .enum(['keep', 'new'])
+    .nullable()
+    .default(null)
+    .describe("`keep`: round 0's seed in every round; `new`: a fresh one each round. Without it `keep`, for a placebo what its arm has."),
 });
 
 const score = z.preprocess(

@@ -34,7 +34,7 @@ export function toRecipe(shape: RecipeShape): Recipe {
       provider: generator.provider,
     },
     rounds,
-    arms: arms.map(toArm),
+    arms: arms.map((arm) => toArm(arm, arms)),
     scores,
     stop: { target: stop.target, patience: stop.patience, minGain: stop.min_gain },
     gate,
@@ -46,8 +46,19 @@ export function toRecipe(shape: RecipeShape): Recipe {
   };
 }
 
-function toArm({ name, oracle, feedback, refine, feedback_weight: feedbackWeight, seeds }: ArmShape): ArmRecipe {
-  return { name, oracle, feedback: toFeedback(feedback), refine, feedbackWeight, seeds };
+/** A placebo does with another item's feedback what its arm does with its own, or it would be no placebo of it. */
+function toArm(arm: ArmShape, arms: readonly ArmShape[]): ArmRecipe {
+  const { name, oracle, feedback } = arm;
+  const from = feedback?.source === 'shuffled' ? arms.find((other) => other.name === feedback.from) : undefined;
+  const rewrites = (from ?? arm).feedback?.source === 'rewrite';
+  return {
+    name,
+    oracle,
+    feedback: toFeedback(feedback),
+    refine: arm.refine ?? from?.refine ?? (rewrites ? 'replace' : 'append'),
+    feedbackWeight: arm.feedback_weight ?? from?.feedback_weight ?? 0.5,
+    seeds: arm.seeds ?? from?.seeds ?? 'keep',
+  };
 }
 
 function toFeedback(feedback: ArmShape['feedback']): FeedbackRecipe | null {

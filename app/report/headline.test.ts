@@ -78,6 +78,28 @@ describe('an oracle', () => {
   });
 });
 
+test('an oracle alone without a placebo: nobody can say', async () => {
+  const { sentence } = headline(await run({ written: 0.1 }, withOracle.slice(0, 2)));
+  expect(sentence).toMatch(/^Without a placebo nobody can say whether feedback pays: written \(oracle\) beats the control by \+/);
+});
+
+test('of several models only one whose p survives Holm’s correction pays', async () => {
+  const critic = (name: string) => [
+    arm(name, { source: 'opt', model: './m', imageEncoder: './v', memory: false, maxNewTokens: 9 }),
+    arm(`${name}-placebo`, { source: 'shuffled', from: name }),
+  ];
+  // Five items: all of one sign is p = 2 / 2^5 = 0.0625, whatever the interval says.
+  const [one, two] = [
+    [ARMS[0]!, ...critic('one')],
+    [ARMS[0]!, ...critic('one'), ...critic('two')],
+  ];
+  expect(headline(await run({ one: 0.1 }, one, 5)).claims).toEqual({ one: 'pays' });
+  const several = headline(await run({ one: 0.1, two: 0.1 }, two, 5));
+  expect(several.claims).toEqual({ one: 'fails Holm’s correction', two: 'fails Holm’s correction' });
+  expect(several.sentence).toMatch(/p is 0\.125 after Holm’s correction for several models/);
+  expect(headline(await run({ one: 0.1, two: 0.1 }, two)).claims).toEqual({ one: 'pays', two: 'pays' });
+});
+
 test('a run that goes on is preliminary', async () => {
   const input = testRun([]);
   const items = testRun([{}, {}]).items;

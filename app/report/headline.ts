@@ -1,8 +1,8 @@
-import { formatDelta, formatInterval } from './format.js';
+import { formatDelta, formatInterval, formatP } from './format.js';
 import type { ArmResult, ComparisonResult, ResultsDocument } from './results-document.js';
 
 /** What may be claimed about an arm. Only `pays` is a claim that its feedback pays. */
-export type Claim = 'pays' | 'beats control only' | 'no control or placebo' | 'does not pay' | 'too few items';
+export type Claim = 'pays' | 'fails Holm’s correction' | 'beats control only' | 'no control or placebo' | 'does not pay' | 'too few items';
 
 /** What the run says, for people: one sentence, and what must be known beside it. */
 export interface Headline {
@@ -10,6 +10,11 @@ export interface Headline {
   notes: string[];
   claims: Record<string, Claim>;
 }
+
+/** Several learned arms are several tries at one claim: each needs its Holm-corrected p below this, too. */
+const ALPHA = 0.05;
+
+const learnedArms = (doc: ResultsDocument): number => doc.arms.filter(({ learned }) => learned).length;
 
 /** Below this many items an interval from resampling is too narrow to be taken at its word. */
 const FEW_ITEMS = 10;
@@ -19,23 +24,25 @@ export const feedbackArms = (doc: ResultsDocument): ArmResult[] =>
 
 /**
  * Feedback pays only where the 95% intervals of the arm's `fixed` primary score against the control and against its placebo both lie
- * above 0. An oracle's result is told as an upper reference, never as a rival's.
+ * above 0, and where several learned arms were tried, Holm's correction upholds both. An oracle's result is told as an upper reference, never as a rival's.
  */
 export function headline(doc: ResultsDocument): Headline {
   const arms = feedbackArms(doc);
-  const claims = Object.fromEntries(arms.map((arm) => [arm.name, claimOf(arm, doc.primary)]));
+  const claims = Object.fromEntries(arms.map((arm) => [arm.name, claimOf(arm, doc)]));
   const paying = arms.filter((a) => claims[a.name] === 'pays').sort((a, b) => gainOf(b, doc) - gainOf(a, doc));
-  return { sentence: sentenceOf(doc, arms, paying, claims), notes: notesOf(doc, arms), claims };
+  return { sentence: sentenceOf(doc, arms, paying, claims), notes: notesOf(doc), claims };
 }
 
-function claimOf(arm: ArmResult, primary: string): Claim {
-  const { vsControl, vsPlacebo } = arm.scores[primary]!.fixed;
+function claimOf(arm: ArmResult, doc: ResultsDocument): Claim {
+  const { vsControl, vsPlacebo } = arm.scores[doc.primary]!.fixed;
   if ((vsControl?.n ?? arm.n) < 2) return 'too few items';
   if (!vsControl || !vsPlacebo)
     return vsControl && isAbove(vsControl) ? 'beats control only' : vsControl ? 'does not pay' : 'no control or placebo';
   if (vsPlacebo.n < 2) return 'too few items';
   if (!isAbove(vsControl)) return 'does not pay';
-  return isAbove(vsPlacebo) ? 'pays' : 'beats control only';
+  if (!isAbove(vsPlacebo)) return 'beats control only';
+  const corrected = arm.learned && learnedArms(doc) > 1;
+  return corrected && [vsControl, vsPlacebo].some(({ pAdjusted }) => pAdjusted! >= ALPHA) ? 'fails Holm’s correction' : 'pays';
 }
 
 const isAbove = ({ ci95 }: ComparisonResult): boolean => ci95 !== null && ci95[0] > 0;
@@ -60,7 +67,9 @@ function sentenceOf(doc: ResultsDocument, arms: ArmResult[], paying: ArmResult[]
     return [nothing, amount(oraclePays[0]!, doc)].filter(Boolean).join(' ') + end;
   }
   if (nothing) return nothing;
-  return `No feedback pays here, not even an oracle’s: ${arms.map((a) => `${a.name} ${shortfall(a, doc, claims[a.name]!)}`).join('; ')}.`;
+  const unknown = arms.some((a) => claims[a.name] === 'beats control only' && !a.scores[doc.primary]!.fixed.vsPlacebo);
+  const verdict = unknown ? 'Without a placebo nobody can say whether feedback pays' : 'No feedback pays here, not even an oracle’s';
+  return `${verdict}: ${arms.map((a) => `${a.name} ${shortfall(a, doc, claims[a.name]!)}`).join('; ')}.`;
 }
 
 /** "Feedback from written (oracle...) pays: image_similarity +0.042 [..] over the control and +0.031 [..] over its placebo, n = 24." */
@@ -83,6 +92,10 @@ function shortfall(arm: ArmResult, doc: ResultsDocument, claim: Claim): string {
       return vsPlacebo
         ? `${oracle}beats the control by ${difference(vsControl!, doc)} but not its placebo (${difference(vsPlacebo, doc)}; n = ${vsPlacebo.n})`
         : `${oracle}beats the control by ${difference(vsControl!, doc)} (n = ${vsControl!.n}), but no placebo was run, so it may be the words and not what they say`;
+    case 'fails Holm’s correction': {
+      const p = Math.max(vsControl!.pAdjusted!, vsPlacebo?.pAdjusted ?? 0);
+      return `${oracle}beats the control by ${difference(vsControl!, doc)}, but p is ${formatP(p)} after Holm’s correction for several models`;
+    }
     case 'does not pay':
     case 'pays':
       return `${oracle}against the control ${difference(vsControl!, doc)} in ${doc.primary} (95% interval, n = ${vsControl!.n})`;
@@ -92,15 +105,17 @@ function shortfall(arm: ArmResult, doc: ResultsDocument, claim: Claim): string {
 const difference = (c: ComparisonResult, doc: ResultsDocument): string =>
   `${formatDelta(c.mean, doc.primary)} ${formatInterval(c.ci95, doc.primary)}`;
 
-function notesOf(doc: ResultsDocument, arms: ArmResult[]): string[] {
+function notesOf(doc: ResultsDocument): string[] {
   const n = Math.max(0, ...doc.arms.map((a) => a.n));
   const pending = doc.items.filter((i) => i.state === 'pending').length;
-  const rivals = arms.filter((a) => !a.oracle).length;
+  const learned = learnedArms(doc);
   const unmatched = doc.arms.filter((a) => a.unmatched > 0);
   return [
     ...(pending > 0 ? [`Preliminary: ${pending} of ${doc.items.length} items ${pending === 1 ? 'is' : 'are'} not finished.`] : []),
-    ...(n > 0 && n < FEW_ITEMS ? [`Only ${n} items: an interval from so few is narrower than the truth.`] : []),
-    ...(rivals > 1 ? [`${rivals} feedback arms were tried; the intervals on ${doc.primary} are not corrected for that.`] : []),
+    ...(n > 0 && n < FEW_ITEMS ? [`Only ${n} ${n === 1 ? 'item' : 'items'}: an interval from so few is narrower than the truth.`] : []),
+    ...(learned > 1
+      ? [`${learned} models were tried: that one of them pays is said only where p stays below ${ALPHA} after Holm’s correction.`]
+      : []),
     ...unmatched.map((a) => `${a.name}: on ${a.unmatched} items the control stopped earlier, and is compared with the draws it made.`),
     ...(doc.recipe.batching === 'fast' ? ['Batching was fast: pictures may differ by rounding from those made one at a time.'] : []),
   ];

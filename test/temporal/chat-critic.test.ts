@@ -83,6 +83,26 @@ test("the placebo shows another item's answers, and none where that item has non
   expect(ended).toHaveLength(2);
 });
 
+test('a rewrite is a whole new prompt, from which the caption is gone; so it is for its placebo', async () => {
+  const feedback = { source: 'rewrite', base_url: server.url, model: 'pen' };
+  const arms = [CONTROL, { name: 'pen', feedback }, { name: 'placebo', feedback: { source: 'shuffled', from: 'pen' } }];
+  mkdirSync(join(folder, 'rewrite'));
+  const recipe = writeRecipe(join(folder, 'rewrite'), { rounds: 1, arms, dataset: { uri: join(folder, 'data'), limit: 2 } });
+  await cliJson(['run', recipe, '--run', 'rewrite', '--store', join(folder, 'store')]);
+  expect(server.calls.at(-1)!.system).toContain('Write a new prompt');
+  const { items } = await cliJson<{ items: Array<{ caption: string; arms: Array<{ name: string; rounds: Array<{ prompt: string }> }> }> }>([
+    'report',
+    'rewrite',
+    '--store',
+    join(folder, 'store'),
+  ]);
+  const prompts = items.map(({ caption, arms }) => [caption, ...arms.map(({ rounds }) => rounds.at(-1)!.prompt)]);
+  expect(prompts).toEqual([
+    ['plain', 'plain', 'Answer to plain.', 'Answer to throttled.'],
+    ['throttled', 'throttled', 'Answer to throttled.', 'Answer to plain.'],
+  ]);
+});
+
 test('with everything recorded another run asks nothing; a key that is refused says where to look', async () => {
   const before = server.calls.length;
   const recipe = join(folder, 'recipe.yaml');

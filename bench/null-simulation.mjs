@@ -32,7 +32,9 @@ function gauss(random) {
 }
 
 const [low, high] = binomialInterval(datasets, 0.05, 0.999);
-console.log(`${datasets} datasets each; 99.9% interval of a rate of 0.05: ${(low / datasets).toFixed(4)} to ${(high / datasets).toFixed(4)}\n`);
+console.log(
+  `${datasets} datasets each; 99.9% interval of a rate of 0.05: ${(low / datasets).toFixed(4)} to ${(high / datasets).toFixed(4)}\n`,
+);
 console.log('| differences | n | p < 0.05 | within | 95% interval holds 0 |');
 console.log('| ----------- | - | -------- | ------ | -------------------- |');
 for (const n of values.n.split(',').map(Number)) {

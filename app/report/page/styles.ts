@@ -95,9 +95,10 @@ kbd { font: .82em var(--mono); border: 1px solid var(--line); border-bottom-widt
 @media (max-width: 720px) {
   .chart .wide { display: none; } .chart .narrow { display: block; } .keys { display: none; } .pair { gap: 10px; }
 }
+@page { size: landscape; margin: 10mm; }
 @media print {
   :root { --paper: #fff; --card: #fff; --line: #ccc; --ink: #000; --muted: #444; --gain: #0b6b4f; --gain-soft: #eef7f3; --loss: #a0360f; --loss-soft: #fdf1ec; --oracle: #574696; --oracle-soft: #f3f0fb; --none-soft: #f2f2f2; }
-  body { font-size: 10.5pt; } .tools, .skip, .compare, .pages { display: none !important; } .tall { max-height: none; } .item { break-inside: avoid; content-visibility: visible; } .scroll { overflow: visible; } table { font-size: 7.5pt; } .arms td { white-space: normal; }
-  .strip { grid-template-columns: repeat(4, 1fr); gap: 12px; } .shots { grid-template-columns: repeat(2, 1fr); gap: 6px; } main > section { margin-top: 24pt; } figcaption details { display: none; }
+  body { font-size: 10.5pt; } .tools, .skip, .compare, .pages { display: none !important; } .tall { max-height: none; } .item { break-inside: avoid; content-visibility: visible; } .scroll { overflow: visible; } table, .arms { font-size: 7pt; } .arms .minor { font-size: 6pt; } .arms th, .arms td { padding: 3pt; min-width: 0; } .chart .wide { display: block; } .chart .narrow { display: none; } .chart, tr { break-inside: avoid; } h2 { break-after: avoid; } .top, main { max-width: none; padding: 0; }
+  .strip { grid-template-columns: repeat(6, 1fr); gap: 8px; } .shots { grid-template-columns: repeat(2, 1fr); gap: 5px; } figcaption, figcaption q { font-size: 6.5pt; } .lane h4, .chip { font-size: 7.5pt; } .item { padding: 8px 12px; } .item h3 { font-size: 11pt; } .items { gap: 8px; } .lead { break-after: avoid; break-inside: avoid; } .chart { max-width: 170mm; padding: 6px 12px; } main > section { margin-top: 16pt; } figcaption details { display: none; }
 }
 `;

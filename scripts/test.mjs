@@ -10,6 +10,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setup } from './setup.mjs';
 import { StepError } from './setup-step.mjs';
+import { findOrInstallMinio } from '../infra/minio.mjs';
 import { findOrInstallChromium, testEnvironment } from './test-needs.mjs';
 import { findSuites } from './test-suites.mjs';
 
@@ -17,6 +18,9 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = (...path) => join(ROOT, 'node_modules', ...path);
 /** A suite that takes longer hangs: it is ended and counts as failed. */
 const SUITE_LIMIT_MS = 30 * 60_000;
+
+/** Suites that start a MinIO. */
+const USES_MINIO = ['test/storage', 'test/faults'];
 
 /** Whole-tree checks; each counts as one test. */
 const CHECKS = [
@@ -59,7 +63,9 @@ async function runSuites() {
   try {
     for (const [i, suite] of suites.entries()) {
       heading(suite.name);
-      if (suite.name === 'test/browser') env.CHROMIUM_PATH = await chromium();
+      if (suite.name === 'test/browser') env.CHROMIUM_PATH = await needed(findOrInstallChromium);
+      // Here and not in the tests, whose home is gone when they end.
+      if (USES_MINIO.includes(suite.name)) await needed(findOrInstallMinio);
       const file = join(results, `${i}.json`);
       // Suites under test/ start servers and processes of their own: one at a time.
       const workers = suite.name.startsWith('test/') ? ['--runInBand'] : [];
@@ -82,9 +88,10 @@ async function runSuites() {
 }
 
 /** The browser's path; a suite that lacks it fails in its own tests, and the reason is counted here. */
-async function chromium() {
+/** What a suite needs; where it is not to be had, that is said and the suite fails by itself. */
+async function needed(find) {
   try {
-    return await findOrInstallChromium();
+    return await find();
   } catch (error) {
     if (!(error instanceof StepError)) throw error;
     fail(error.message);

@@ -60,8 +60,9 @@ export async function mustConnect(storeUri: string, options: CommonOptions): Pro
   return connect(settings);
 }
 
-/** A path as a person would type it from here, when that is shorter. */
+/** A path as a person would type it from here, when that is shorter; a URI as it is. */
 export function shown(path: string): string {
+  if (!path.startsWith('/')) return path;
   const here = `${process.cwd()}/`;
   return resolve(path).startsWith(here) ? `./${resolve(path).slice(here.length)}` : path;
 }

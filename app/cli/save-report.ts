@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pc from './colours.js';
-import { openStore, type Store } from '../../engine/storage/index.js';
+import { objectUri, openStore, type Store } from '../../engine/storage/index.js';
 import { isOver } from '../client/status.js';
 import { headline, writeReport, type ReportFormat, type ReportInput, type ResultsDocument } from '../report/index.js';
 import { formatDelta, formatInterval } from '../report/format.js';
@@ -39,7 +39,7 @@ export async function saveReport(storeUri: string, runId: string, formats?: read
 }
 
 export function placeOf(storeUri: string, key: string): string {
-  return storeUri.startsWith('file:') ? join(fileURLToPath(storeUri), key) : `${storeUri}/${key}`;
+  return storeUri.startsWith('file:') ? join(fileURLToPath(storeUri), key) : objectUri(storeUri, key);
 }
 
 /** The report's first lines on a terminal: what pays, and the arms by the primary score. */

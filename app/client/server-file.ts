@@ -2,6 +2,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { homedir } from 'node:os';
+import { sha256Hex } from '../../core/content-hash.js';
 
 /** `<store>/.refineloop/server.json`: where an embedded server listens. Gone once it has stopped. */
 export interface ServerFile {
@@ -16,7 +17,10 @@ export interface ServerFile {
 /** Folder beside a store in which an embedded server keeps its database, its log and its address. */
 export function embeddedFolder(storeUri: string): string {
   if (storeUri.startsWith('file:')) return join(fileURLToPath(storeUri), '.refineloop');
-  return join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state'), 'refineloop', encodeURIComponent(storeUri));
+  // A name that every file system and database takes: readable as far as it goes, then the digest of the whole.
+  const readable = storeUri.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 40);
+  const state = process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state');
+  return join(state, 'refineloop', `${readable}-${sha256Hex(storeUri).slice(0, 16)}`);
 }
 
 const ANSWER_TIMEOUT_MS = 2_000;

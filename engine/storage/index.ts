@@ -8,5 +8,6 @@ export * from './ledger.js';
 export * from './verify.js';
 export * from './store.js';
 export * from './open-store.js';
+export { objectUri } from './s3-uri.js';
 export { makeFolder } from './make-folder.js';
 export { storageUnavailable } from './file-errors.js';

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import pLimit from 'p-limit';
 import { encodeJsonLines, parseLines } from './json-objects.js';
 import {
   mergeLedger,
@@ -14,6 +15,9 @@ import { checkRunId } from './run-files.js';
 
 export * from './ledger-rows.js';
 
+/** Parts that are read side by side. */
+const READERS = 32;
+
 interface Waiting {
   line: LedgerLine;
   durable: boolean;
@@ -22,7 +26,7 @@ interface Waiting {
 }
 
 /**
- * Writes one worker process's part of a run's ledger, `runs/<run>/ledger/<worker>.jsonl`.
+ * Writes one worker process's part of a run's ledger, `runs/<run>/ledger/<worker>.jsonl`: one file, or in S3 a segment a flush below that name.
  * Lines that come while a write is on its way go together in the next one, so that they share one sync to the disk.
  */
 export class LedgerWriter {
@@ -91,12 +95,14 @@ export class LedgerWriter {
 /** Every attempt of a run, of all workers. A line that a crash cut off is left out. */
 export async function readLedger(objects: ObjectStore, runId: string, options: ReadLedgerOptions = {}): Promise<LedgerRow[]> {
   checkRunId(runId);
-  const lines: LedgerLine[] = [];
-  for await (const key of objects.list(`runs/${runId}/ledger/`)) {
-    const bytes = await objects.get(key);
-    if (bytes) for (const line of parseLines<LedgerLine>(bytes).values) lines.push(line);
-  }
-  return mergeLedger(lines, options);
+  const keys: string[] = [];
+  for await (const key of objects.list(`runs/${runId}/ledger/`)) keys.push(key);
+  const limit = pLimit(READERS);
+  const parts = await Promise.all(keys.map((key) => limit(() => objects.get(key))));
+  return mergeLedger(
+    parts.flatMap((bytes) => (bytes ? parseLines<LedgerLine>(bytes).values : [])),
+    options,
+  );
 }
 
 const now = (): string => new Date().toISOString();

@@ -12,13 +12,16 @@ export interface PutOptions {
  * A reader sees a whole object or none. Every method throws StorageUnavailable where the store itself does not work.
  */
 export interface ObjectStore {
-  /** Absolute URI, `file:///...`. */
+  /** Absolute URI, `file:///...` or `s3://...`. */
   readonly uri: string;
   /** `undefined`: nothing is stored under the key. */
   get(key: string): Promise<Uint8Array | undefined>;
   /** False: the condition did not hold (something else was there) and nothing was written. */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<boolean>;
-  /** Adds to the end, making the object where there is none. `durable`: on the disk before the promise resolves. */
+  /**
+   * Adds bytes to a log. Where they lie is the store's: one object under the key that grows, or an object a call below `key/`. Who reads lists
+   * the prefix and takes all there is, in order. `durable`: on the disk before the promise resolves.
+   */
   append(key: string, bytes: Uint8Array, options: { durable: boolean }): Promise<void>;
   /** All keys that begin with the prefix, in code unit order. */
   list(prefix: string): AsyncIterable<string>;

@@ -18,6 +18,9 @@ it.each([
   ['/abs/with space', 'file:///abs/with%20space'],
   ['file:///abs/with%20space', 'file:///abs/with%20space'],
   ['./100%25', 'file:///base/100%2525'],
+  ['s3://bucket/runs/', 's3://bucket/runs'],
+  ['s3://bucket', 's3://bucket'],
+  ['s3://bucket/a?path_style=true&endpoint=http://localhost:9000/', 's3://bucket/a?endpoint=http://localhost:9000&path_style=true'],
 ])('makes %s absolute', (text, uri) => {
   expect(storeUri(text, '/base')).toBe(uri);
 });
@@ -34,7 +37,11 @@ it('is stable: a URI that was made is its own absolute form, and leads to the pa
 });
 
 it.each([
-  ['s3://bucket/prefix', 'later version'],
+  ['s3://', 'names no bucket'],
+  ['s3://Bucket', 'cannot be the name of a bucket'],
+  ['s3://bucket/a//b', 'is no prefix'],
+  ['s3://bucket/a?endpont=x', 'known are endpoint, region, path_style'],
+  ['s3://bucket/a?endpoint=localhost:9000', 'no URL of a server'],
   ['gs://bucket', 'known are file: and s3:'],
   ['http://x/y', 'known are file: and s3:'],
   ['', 'empty'],

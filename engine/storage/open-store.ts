@@ -6,6 +6,7 @@ import { storageUnavailable, systemCode } from './file-errors.js';
 import { pathOfFileUri } from './file-uri.js';
 import { FileObjectStore } from './file-object-store.js';
 import type { ObjectStore } from './object-store.js';
+import { formatS3Uri, parseS3Uri } from './s3-uri.js';
 import { Store } from './store.js';
 
 /** How each scheme of a store URI is made absolute and opened. */
@@ -16,7 +17,7 @@ interface Scheme {
 
 const SCHEMES: Record<string, Scheme> = {
   file: { absolute: absoluteFileUri, open: openFolder },
-  s3: { absolute: s3ComesLater, open: s3ComesLater },
+  s3: { absolute: (text) => formatS3Uri(parseS3Uri(text)), open: openBucket },
 };
 
 /**
@@ -28,7 +29,7 @@ export function storeUri(text: string, baseDir: string): string {
 }
 
 /**
- * Opens a store. Makes nothing: a folder that is not there is an empty store until something is written.
+ * Opens a store. Makes nothing: a folder that is not there is an empty store until something is written; a bucket must be there.
  * Hold one per process and URI, since it caches. Throws InvalidInput, or StorageUnavailable where a file is in the way.
  */
 export async function openStore(uri: string): Promise<Store> {
@@ -63,6 +64,10 @@ async function openFolder(uri: string): Promise<ObjectStore> {
   return new FileObjectStore(path);
 }
 
-function s3ComesLater(text: string): never {
-  throw new InvalidInput(`"${text}": stores in S3 come with a later version; use a folder, such as file:./runs`);
+async function openBucket(uri: string): Promise<ObjectStore> {
+  // The SDK takes its time to load; who has a folder does not wait for it.
+  const { S3ObjectStore } = await import('./s3-object-store.js');
+  const objects = new S3ObjectStore(parseS3Uri(uri));
+  await objects.check();
+  return objects;
 }

@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { openStore } from '../../../engine/storage/index.js';
+import pLimit from 'p-limit';
+import { openStore, type Store } from '../../../engine/storage/index.js';
 import { embeddedFolder } from '../../client/server-file.js';
 import { withCommonOptions } from '../context.js';
 import { executeRun } from '../execute-run.js';
@@ -56,9 +57,21 @@ async function demoRunId(storeUri: string, recipeDigest: string): Promise<string
   return open && (await files.readManifest())?.recipeDigest === recipeDigest ? `demo-${last}` : `demo-${last + 1}`;
 }
 
+/** Objects that are deleted side by side. */
+const DELETERS = 32;
+
+async function deleteAll({ objects }: Store, prefix: string): Promise<void> {
+  const limit = pLimit(DELETERS);
+  const deleted: Array<Promise<void>> = [];
+  for await (const key of objects.list(prefix)) deleted.push(limit(() => objects.delete(key)));
+  await Promise.all(deleted);
+}
+
 /** Empties what a store is made of and nothing else that may lie in the folder. */
 async function emptyStore(storeUri: string): Promise<void> {
-  const folder = fileURLToPath(storeUri);
-  for (const part of ['blobs', 'steps', 'runs']) await rm(join(folder, part), { recursive: true, force: true });
+  for (const part of ['blobs', 'steps', 'runs']) {
+    if (storeUri.startsWith('file:')) await rm(join(fileURLToPath(storeUri), part), { recursive: true, force: true });
+    else await deleteAll(await openStore(storeUri), `${part}/`);
+  }
   await rm(embeddedFolder(storeUri), { recursive: true, force: true });
 }

@@ -9,7 +9,7 @@ import pc from '../colours.js';
 import { findTemporalCli } from '#temporal-cli';
 import { SEARCH_ATTRIBUTES } from '../../../core/search-attributes.js';
 import { verifyPack } from '../../../engine/inference/index.js';
-import { makeFolder } from '../../../engine/storage/index.js';
+import { makeFolder, openStore } from '../../../engine/storage/index.js';
 import { connect, findServer } from '../../client/connect.js';
 import { storeOf, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
@@ -122,13 +122,20 @@ async function server(options: CommonOptions): Promise<Finding> {
 
 async function store(options: CommonOptions): Promise<Finding> {
   const uri = storeOf(options);
-  const folder = fileURLToPath(uri);
   try {
-    await makeFolder(folder);
-    await access(folder, constants.W_OK);
+    if (uri.startsWith('file:')) {
+      const folder = fileURLToPath(uri);
+      await makeFolder(folder);
+      await access(folder, constants.W_OK);
+    } else {
+      const { objects } = await openStore(uri);
+      const probe = `.refineloop/doctor-${process.pid}`;
+      await objects.put(probe, Buffer.from('can be written'));
+      await objects.delete(probe);
+    }
     return { check: 'store', ok: true, found: `${uri} can be written` };
   } catch (error) {
-    return { check: 'store', ok: false, found: firstLine(error), advice: 'make the folder writable, or name another store with --store' };
+    return { check: 'store', ok: false, found: firstLine(error), advice: 'make it writable, or name another store with --store' };
   }
 }
 

@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  paginateListObjectsV2,
+  PutObjectCommand,
+  S3Client,
+  type ListObjectsV2CommandOutput,
+} from '@aws-sdk/client-s3';
+import { checkKey, type ObjectStore, type PutOptions } from './object-store.js';
+import { s3ErrorName, s3Status, s3Unavailable } from './s3-errors.js';
+import { formatS3Uri, objectUri, type S3Location } from './s3-uri.js';
+
+// Which Node is needed is said by this package; the SDK's announcement of its next one would stand in every command's output.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
+/** Connections side by side; more requests wait for one. */
+const CONNECTIONS = 128;
+/** Attempts of a request, with growing pauses: throttling (SlowDown), 5xx, cut connections. */
+const ATTEMPTS = 8;
+/** Tries of a conditional write that another one crossed (409); S3 asks to try again. */
+const CROSSINGS = 20;
+
+/**
+ * A store under a prefix of a bucket, by plain S3 calls: AWS, MinIO and whatever else speaks them. Conditional writes need `If-None-Match` and
+ * `If-Match` on PutObject. Credentials by the SDK's standard chain.
+ */
+export class S3ObjectStore implements ObjectStore {
+  readonly uri: string;
+  private readonly client: S3Client;
+  private readonly prefix: string;
+  private appended = 0;
+
+  constructor(private readonly location: S3Location) {
+    this.uri = formatS3Uri(location);
+    this.prefix = location.prefix === '' ? '' : `${location.prefix}/`;
+    const { endpoint, region, pathStyle } = location;
+    const named = endpoint ?? process.env['AWS_ENDPOINT_URL_S3'] ?? process.env['AWS_ENDPOINT_URL'];
+    this.client = new S3Client({
+      ...(endpoint === null ? {} : { endpoint }),
+      // A server that is not AWS has no regions, but every request is signed for one.
+      ...(region !== null ? { region } : named !== undefined && !process.env['AWS_REGION'] ? { region: 'us-east-1' } : {}),
+      forcePathStyle: pathStyle ?? named !== undefined,
+      maxAttempts: ATTEMPTS,
+      // Checksums that newer SDKs add by default are unknown to older servers; artifacts carry their digest in their name.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      requestHandler: {
+        connectionTimeout: 5_000,
+        requestTimeout: 60_000,
+        httpAgent: { maxSockets: CONNECTIONS, keepAlive: true },
+        httpsAgent: { maxSockets: CONNECTIONS, keepAlive: true },
+      },
+    });
+  }
+
+  /** Whether the bucket is there for these credentials. @throws StorageUnavailable */
+  async check(): Promise<void> {
+    // Not HeadBucket: rights on a prefix alone do not cover it.
+    const first = { Bucket: this.location.bucket, Prefix: this.prefix, MaxKeys: 1 };
+    await this.guarded('open', '', () => this.client.send(new ListObjectsV2Command(first)));
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return (await this.read(key))?.bytes;
+  }
+
+  async put(key: string, bytes: Uint8Array, options: PutOptions = {}): Promise<boolean> {
+    checkKey(key);
+    if (!options.ifAbsent && !options.ifMatch) return this.write(key, bytes, {});
+    if (options.ifAbsent) return this.write(key, bytes, { IfNoneMatch: '*' });
+    const found = await this.read(key);
+    if (!found || Buffer.compare(found.bytes, options.ifMatch!) !== 0) return false;
+    return this.write(key, bytes, { IfMatch: found.etag });
+  }
+
+  /** S3 has no appending: each call is an immutable object below the log's key, named so that they list in order of writing. */
+  async append(key: string, bytes: Uint8Array): Promise<void> {
+    checkKey(key);
+    const time = Date.now().toString(36).padStart(9, '0');
+    const count = (this.appended++).toString(36).padStart(6, '0');
+    await this.write(`${key}/${time}-${count}-${randomBytes(4).toString('hex')}`, bytes, {});
+  }
+
+  async *list(prefix: string): AsyncIterable<string> {
+    for await (const { Contents = [] } of this.pages(prefix)) for (const { Key } of Contents) yield Key!.slice(this.prefix.length);
+  }
+
+  async listFolders(prefix: string): Promise<string[]> {
+    const folders: string[] = [];
+    for await (const { CommonPrefixes = [] } of this.pages(prefix, '/')) {
+      folders.push(...CommonPrefixes.map(({ Prefix }) => Prefix!.slice(this.prefix.length + prefix.length, -1)));
+    }
+    return folders.sort();
+  }
+
+  async delete(key: string): Promise<void> {
+    checkKey(key);
+    await this.guarded('delete', key, () => this.client.send(new DeleteObjectCommand(this.object(key))));
+  }
+
+  async has(key: string): Promise<boolean> {
+    return (await this.size(key)) !== undefined;
+  }
+
+  async size(key: string): Promise<number | undefined> {
+    checkKey(key);
+    const head = await this.absentIfNotFound('read', key, () => this.client.send(new HeadObjectCommand(this.object(key))));
+    return head?.ContentLength;
+  }
+
+  private async *pages(prefix: string, Delimiter?: string): AsyncIterable<ListObjectsV2CommandOutput> {
+    try {
+      yield* paginateListObjectsV2({ client: this.client }, { Bucket: this.location.bucket, Prefix: this.prefix + prefix, Delimiter });
+    } catch (error) {
+      throw s3Unavailable('list', objectUri(this.uri, prefix), error);
+    }
+  }
+
+  private object(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.location.bucket, Key: this.prefix + key };
+  }
+
+  private async read(key: string): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
+    checkKey(key);
+    return this.absentIfNotFound('read', key, async () => {
+      const { Body, ETag } = await this.client.send(new GetObjectCommand(this.object(key)));
+      return { bytes: await Body!.transformToByteArray(), etag: ETag! };
+    });
+  }
+
+  /** False: the condition did not hold. */
+  private write(key: string, bytes: Uint8Array, condition: { IfNoneMatch?: string; IfMatch?: string }): Promise<boolean> {
+    return this.guarded('write', key, async () => {
+      for (let crossing = 1; ; crossing++) {
+        try {
+          await this.client.send(new PutObjectCommand({ ...this.object(key), Body: bytes, ...condition }));
+          return true;
+        } catch (error) {
+          const status = s3Status(error);
+          if (status === 409 && crossing < CROSSINGS) continue;
+          // The object that was to match is gone.
+          if (status === 404 && condition.IfMatch !== undefined && s3ErrorName(error) !== 'NoSuchBucket') return false;
+          if (status !== 412) throw error;
+          // A write whose reply was lost meets itself when the SDK repeats it.
+          const repeated = ((error as { $metadata?: { attempts?: number } }).$metadata?.attempts ?? 1) > 1;
+          return repeated && Buffer.compare((await this.read(key))?.bytes ?? new Uint8Array(), bytes) === 0;
+        }
+      }
+    });
+  }
+
+  private async guarded<T>(doing: string, key: string, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      throw s3Unavailable(doing, objectUri(this.uri, key), error);
+    }
+  }
+
+  private absentIfNotFound<T>(doing: string, key: string, action: () => Promise<T>): Promise<T | undefined> {
+    return this.guarded(doing, key, () =>
+      action().catch((error: unknown) => {
+        if (s3Status(error) === 404 && s3ErrorName(error) !== 'NoSuchBucket') return undefined;
+        throw error;
+      }),
+    );
+  }
+}

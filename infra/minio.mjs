@@ -1,0 +1,98 @@
+#!/usr/bin/env node
+/**
+ * A MinIO server for tests and for trying `s3://` on one machine, without Docker running it:
+ *
+ *     node infra/minio.mjs [--data ./minio-data] [--port 9000]
+ *
+ * The binary is `minio` on PATH, else one of this project's cache: taken out of the Docker image where Docker works, else built with Go.
+ */
+import { spawn } from 'node:child_process';
+import { accessSync, constants, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { run, step, StepError } from '../scripts/setup-step.mjs';
+import { cacheFolder, findOnPath } from '../scripts/temporal-cli.mjs';
+
+/** Last version of the server that is open source (AGPL-3.0); it runs beside this program and is no part of it. */
+const VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c';
+const MODULE = `github.com/minio/minio@${VERSION}`;
+const IMAGE = 'minio/minio:RELEASE.2025-09-07T16-13-09Z';
+
+export const USER = 'refineloop';
+export const PASSWORD = 'refineloop-secret';
+
+/** Path of a MinIO server, which is fetched or built where there is none. @throws StepError with what to do */
+export async function findOrInstallMinio() {
+  const onPath = findOnPath(['minio']);
+  if (onPath) return onPath;
+  const folder = join(cacheFolder(), `minio-${VERSION}`);
+  const binary = join(folder, 'minio');
+  if (isExecutable(binary)) return binary;
+  const temporary = `${folder}.${process.pid}`;
+  mkdirSync(temporary, { recursive: true });
+  try {
+    const [docker, go] = [findOnPath(['docker']), findOnPath(['go'])];
+    if (!(docker && (await fromImage(docker, temporary)))) {
+      if (!go) throw new StepError('failed: MinIO is needed: install `minio`, Docker, or Go 1.24 or newer (go.dev/dl)');
+      // Its modules and its cache, gigabytes, go when the binary is there.
+      const own = { GOBIN: temporary, GOPATH: join(temporary, 'go'), GOCACHE: join(temporary, 'cache'), GOFLAGS: '-trimpath -modcacherw' };
+      const env = { ...process.env, ...own };
+      await step(`MinIO (go install ${MODULE}, 2 to 4 minutes once)`, () => run(go, ['install', MODULE], { env }));
+    }
+    mkdirSync(folder, { recursive: true });
+    renameSync(join(temporary, 'minio'), binary);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+  return binary;
+}
+
+/** False: Docker does not work here, or has not the image. */
+async function fromImage(docker, folder) {
+  try {
+    await run(docker, ['info']);
+    const container = (await step(`MinIO (from ${IMAGE})`, () => run(docker, ['create', IMAGE]))).trim().split('\n').at(-1);
+    await run(docker, ['cp', `${container}:/usr/bin/minio`, join(folder, 'minio')]);
+    await run(docker, ['rm', container]);
+    return true;
+  } catch (error) {
+    if (!(error instanceof StepError)) throw error;
+    return false;
+  }
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { values } = parseArgs({
+    options: { data: { type: 'string', default: './minio-data' }, port: { type: 'string', default: '9000' } },
+  });
+  const address = `127.0.0.1:${values.port}`;
+  try {
+    const binary = await findOrInstallMinio();
+    console.log(`MinIO      http://${address}, data in ${resolve(values.data)}`);
+    console.log(`keys       export AWS_ACCESS_KEY_ID=${USER} AWS_SECRET_ACCESS_KEY=${PASSWORD}`);
+    console.log(`a store    s3://refineloop/runs?endpoint=http://${address} (the bucket refineloop is made)`);
+    // A folder below the data is a bucket.
+    mkdirSync(join(values.data, 'refineloop'), { recursive: true });
+    const env = { ...process.env, MINIO_ROOT_USER: USER, MINIO_ROOT_PASSWORD: PASSWORD };
+    const server = spawn(binary, ['server', '--quiet', '--address', address, '--console-address', '127.0.0.1:0', values.data], {
+      env,
+      stdio: 'inherit',
+    });
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.kill(signal));
+    server.on('exit', (code) => (process.exitCode = code ?? 0));
+  } catch (error) {
+    if (!(error instanceof StepError)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}

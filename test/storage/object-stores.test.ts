@@ -1,0 +1,72 @@
+/** One battery for every kind of store, S3 on a real MinIO. */
+import { promises as fs } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { jest } from '@jest/globals';
+import { StorageUnavailable } from '../../core/errors.js';
+import { FileObjectStore, openStore, type ObjectStore } from '../../engine/storage/index.js';
+import { S3ObjectStore } from '../../engine/storage/s3-object-store.js';
+import { parseS3Uri } from '../../engine/storage/s3-uri.js';
+import { startMinio, type Minio } from '../support/minio.js';
+import { objectStoreBattery, type OpenedStore } from './object-store-battery.js';
+
+// Building MinIO takes minutes, once on a machine.
+jest.setTimeout(900_000);
+
+let minio: Minio;
+let views = 0;
+beforeAll(async () => void (minio = await startMinio()));
+afterAll(() => minio?.close());
+
+function inFolder(options: { hardLinks?: boolean }): () => Promise<OpenedStore> {
+  return async () => {
+    const root = await fs.mkdtemp(join(tmpdir(), 'refineloop-store-'));
+    const store = (): ObjectStore => new FileObjectStore(join(root, 'made at the first write'), options);
+    return { a: store(), b: store(), close: () => fs.rm(root, { recursive: true }) };
+  };
+}
+
+const inBucket = async (): Promise<OpenedStore> => {
+  const uri = minio.uri(`view/${views++}`);
+  const store = (): ObjectStore => new S3ObjectStore(parseS3Uri(uri));
+  return { a: store(), b: store(), close: () => Promise.resolve() };
+};
+
+objectStoreBattery('file:', inFolder({}));
+objectStoreBattery('file: without hard links', inFolder({ hardLinks: false }));
+objectStoreBattery('s3:', inBucket);
+
+test('a listing of more than one page is whole and in order', async () => {
+  const { a, b } = await inBucket();
+  const keys = Array.from({ length: 1050 }, (_, i) => `items/${String(i).padStart(5, '0')}`);
+  await Promise.all(keys.map((key) => a.put(key, Buffer.from(key))));
+  const found: string[] = [];
+  for await (const key of b.list('items/')) found.push(key);
+  expect(found).toEqual(keys);
+});
+
+test('says what is wrong with a bucket, keys or a server that is gone, and what to do', async () => {
+  const refusal = async (uri: string): Promise<string> => {
+    const error: unknown = await openStore(uri).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(StorageUnavailable);
+    return (error as Error).message;
+  };
+  expect(await refusal(`s3://no-such-bucket/x?endpoint=${minio.endpoint}`)).toMatch(/no-such-bucket.*there is no such bucket; make it/);
+  expect(await refusal('s3://pictures/x?endpoint=http://127.0.0.1:9')).toMatch(/nothing listens there; start the server/);
+  const secret = process.env['AWS_SECRET_ACCESS_KEY']!;
+  process.env['AWS_SECRET_ACCESS_KEY'] = 'wrong';
+  try {
+    expect(await refusal(minio.uri('x'))).toMatch(/access is denied|secret key does not fit/);
+  } finally {
+    process.env['AWS_SECRET_ACCESS_KEY'] = secret;
+  }
+});
+
+test('what was written is there after the server was killed and started again', async () => {
+  const { a, b } = await inBucket();
+  await a.put('k', Buffer.from('kept'));
+  await minio.kill();
+  const waiting = b.get('k');
+  await minio.start();
+  expect(Buffer.from((await waiting)!).toString()).toBe('kept');
+});

@@ -2,7 +2,7 @@ import { formatDelta, formatInterval, formatP } from './format.js';
 import type { ArmResult, ComparisonResult, ResultsDocument } from './results-document.js';
 
 /** What may be claimed about an arm. Only `pays` is a claim that its feedback pays. */
-export type Claim = 'pays' | 'fails Holm’s correction' | 'beats control only' | 'no control or placebo' | 'does not pay' | 'too few items';
+export type Claim = 'pays' | 'may be chance' | 'beats control only' | 'no control or placebo' | 'does not pay' | 'too few items';
 
 /** What the run says, for people: one sentence, and what must be known beside it. */
 export interface Headline {
@@ -11,7 +11,7 @@ export interface Headline {
   claims: Record<string, Claim>;
 }
 
-/** Several learned arms are several tries at one claim: each needs its Holm-corrected p below this, too. */
+/** Intervals of few items are too narrow: a claim needs p below this, too; Holm-corrected, where several models are several tries at one claim. */
 const ALPHA = 0.05;
 
 const learnedArms = (doc: ResultsDocument): number => doc.arms.filter(({ learned }) => learned).length;
@@ -24,7 +24,7 @@ export const feedbackArms = (doc: ResultsDocument): ArmResult[] =>
 
 /**
  * Feedback pays only where the 95% intervals of the arm's `fixed` primary score against the control and against its placebo both lie
- * above 0, and where several learned arms were tried, Holm's correction upholds both. An oracle's result is told as an upper reference, never as a rival's.
+ * above 0 and p of both is below 0.05, Holm-corrected where several learned arms were tried. An oracle's result is told as an upper reference, never as a rival's.
  */
 export function headline(doc: ResultsDocument): Headline {
   const arms = feedbackArms(doc);
@@ -41,8 +41,7 @@ function claimOf(arm: ArmResult, doc: ResultsDocument): Claim {
   if (vsPlacebo.n < 2) return 'too few items';
   if (!isAbove(vsControl)) return 'does not pay';
   if (!isAbove(vsPlacebo)) return 'beats control only';
-  const corrected = arm.learned && learnedArms(doc) > 1;
-  return corrected && [vsControl, vsPlacebo].some(({ pAdjusted }) => pAdjusted! >= ALPHA) ? 'fails Holm’s correction' : 'pays';
+  return [vsControl, vsPlacebo].every(({ pAdjusted }) => pAdjusted! < ALPHA) ? 'pays' : 'may be chance';
 }
 
 const isAbove = ({ ci95 }: ComparisonResult): boolean => ci95 !== null && ci95[0] > 0;
@@ -92,9 +91,10 @@ function shortfall(arm: ArmResult, doc: ResultsDocument, claim: Claim): string {
       return vsPlacebo
         ? `${oracle}beats the control by ${difference(vsControl!, doc)} but not its placebo (${difference(vsPlacebo, doc)}; n = ${vsPlacebo.n})`
         : `${oracle}beats the control by ${difference(vsControl!, doc)} (n = ${vsControl!.n}), but no placebo was run, so it may be the words and not what they say`;
-    case 'fails Holm’s correction': {
+    case 'may be chance': {
       const p = Math.max(vsControl!.pAdjusted!, vsPlacebo?.pAdjusted ?? 0);
-      return `${oracle}beats the control by ${difference(vsControl!, doc)}, but p is ${formatP(p)} after Holm’s correction for several models`;
+      const corrected = arm.learned && learnedArms(doc) > 1 ? ' after Holm’s correction for several models' : '';
+      return `${oracle}beats the control by ${difference(vsControl!, doc)} and its placebo, but it may be chance: p is ${formatP(p)}${corrected}`;
     }
     case 'does not pay':
     case 'pays':

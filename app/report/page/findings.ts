@@ -48,7 +48,8 @@ export function findings(doc: ResultsDocument, timings: Timings | null, hrefOf: 
 
 function gains(doc: ResultsDocument): Markup {
   const lead = markup`Last round, nothing selected. Feedback pays only where the interval over the control <em>and</em> the one over its
-    placebo lie above 0: more draws alone, or any other words, would otherwise do as well.${doc.arms.filter(({ learned }) => learned).length > 1 && ' Several models were tried, so p has to stay below 0.05 after Holm’s correction, too.'}`;
+    placebo lie above 0 and p of both is below 0.05${doc.arms.filter(({ learned }) => learned).length > 1 && ' (Holm-corrected, because several models were tried)'}: more draws
+    alone, any other words, or chance would otherwise do as well.`;
   return section('gains', 'What each arm gains', lead, forestChart(doc) ?? markup`<p class="empty">No item has a result yet.</p>`);
 }
 

@@ -77,6 +77,7 @@ export class FileObjectStore implements ObjectStore {
   async delete(key: string): Promise<void> {
     const path = this.path(key);
     await absentIfNotFound('delete', path, () => fs.unlink(path));
+    await this.removeEmptyFolders(dirname(path));
   }
 
   async has(key: string): Promise<boolean> {
@@ -87,6 +88,17 @@ export class FileObjectStore implements ObjectStore {
     const path = this.path(key);
     const found = await absentIfNotFound('read', path, () => fs.stat(path));
     return found?.isFile() ? found.size : undefined;
+  }
+
+  /** A folder without objects is none in any other store. One that a writer is just filling refuses to go. */
+  private async removeEmptyFolders(folder: string): Promise<void> {
+    for (let at = folder; at !== this.root; at = dirname(at)) {
+      const removed = await fs.rmdir(at).then(
+        () => true,
+        () => false,
+      );
+      if (!removed) return;
+    }
   }
 
   private path(key: string): string {
@@ -174,14 +186,18 @@ function temporaryBeside(path: string): string {
   return join(dirname(path), `${TEMPORARY_PREFIX}${process.pid}-${randomBytes(8).toString('hex')}`);
 }
 
-/** Runs an action that makes a file, and once more after making the folder where that was missing. */
+/** How often a folder may be removed under a writer by one who deletes. */
+const FOLDER_TRIES = 10;
+
+/** Runs an action that makes a file, and again after making the folder where that was missing. */
 async function inFolderOf<T>(path: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    await makeFolder(dirname(path));
-    return action();
+  for (let tries = 1; ; tries++) {
+    try {
+      return await action();
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT' || tries === FOLDER_TRIES) throw error;
+      await makeFolder(dirname(path));
+    }
   }
 }
 

@@ -6,6 +6,7 @@ export * from './step-records.js';
 export * from './run-files.js';
 export * from './ledger.js';
 export * from './verify.js';
+export * from './collect-garbage.js';
 export * from './store.js';
 export * from './open-store.js';
 export { objectUri } from './s3-uri.js';

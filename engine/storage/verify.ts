@@ -1,10 +1,10 @@
 import pLimit from 'p-limit';
-import type { ArtifactRef, Digest, ItemRecord, RoundOutcome } from '../../core/types.js';
+import type { Digest } from '../../core/types.js';
+import { collectReferences } from './references.js';
 import type { Store } from './store.js';
 
 /** Artifacts that are read side by side. */
 const READERS = 8;
-const PAGE = 500;
 
 export interface Verification {
   /** Artifacts that were read. */
@@ -30,51 +30,4 @@ export async function verifyRun(store: Store, runId: string): Promise<Verificati
     missing: digests.filter((_, i) => states[i] === 'missing'),
     spoiltRecords: [...references.spoiltRecords].sort(),
   };
-}
-
-interface References {
-  digests: Set<Digest>;
-  spoiltRecords: Set<string>;
-}
-
-async function collectReferences(store: Store, runId: string): Promise<References> {
-  const run = store.run(runId);
-  const digests = new Set<Digest>();
-  const spoiltRecords = new Set<string>();
-  const refer = (ref: ArtifactRef | undefined): void => {
-    if (!ref) return;
-    digests.add(ref.digest);
-    for (const parent of ref.derivedFrom) digests.add(parent);
-  };
-
-  const summary = await run.readIndexSummary();
-  for (let offset = 0; offset < (summary?.items ?? 0); offset += PAGE) {
-    for (const item of await run.readIndexRange(offset, PAGE)) refer(item.trueImage);
-  }
-
-  const limit = pLimit(READERS);
-  const steps = new Set<string>();
-  const readItem = async (key: string): Promise<void> => {
-    const record = await run.readItem(key);
-    if (!record) spoiltRecords.add(`${run.prefix}items/${key}.json`);
-    for (const round of record ? roundsOf(record) : []) {
-      refer(round.image);
-      refer(round.feedback?.ref);
-      for (const part of round.prompt.parts) refer(part.ref);
-      for (const step of Object.values(round.steps)) steps.add(step);
-    }
-  };
-  await Promise.all((await run.listItemKeys()).map((key) => limit(() => readItem(key))));
-
-  const readStep = async (key: string): Promise<void> => {
-    const record = await store.steps.readStep(key);
-    if (!record) spoiltRecords.add(`steps/${key}.json`);
-    for (const output of Object.values(record?.outputs ?? {})) refer(output);
-  };
-  await Promise.all([...steps].map((key) => limit(() => readStep(key))));
-  return { digests, spoiltRecords };
-}
-
-function roundsOf(record: ItemRecord): RoundOutcome[] {
-  return record.arms.flatMap((arm) => arm.rounds);
 }

@@ -285,3 +285,24 @@ test('compare pairs two runs item by item', async () => {
   const { stdout } = await cli(on('compare', 'one', 'two'));
   expect(stdout).toContain('No arm gains clearly more or less');
 });
+
+test('gc refuses young runs, tells what would go, and deletes it only when told to', async () => {
+  const refused = await cli(on('gc', '--keep', 'two'));
+  expect({ code: refused.code, stderr: refused.stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/ended less than a day ago/) });
+  for (const run of ['one', 'two']) {
+    const file = join(store, 'runs', run, 'state.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/"finishedAt":\s*"[^"]+"/, '"finishedAt": "2026-01-01T00:00:00.000Z"'));
+  }
+  interface Garbage {
+    runs: string[];
+    artifacts: number;
+    deleted: boolean;
+  }
+  // Both runs are the same recipe: nothing but the records of the other one goes.
+  expect(await cliJson<Garbage>(on('gc', '--keep', 'two'))).toMatchObject({ runs: ['one'], artifacts: 0, deleted: false });
+  expect(existsSync(join(store, 'runs/one/manifest.json'))).toBe(true);
+  expect(await cliJson<Garbage>(on('gc', '--keep', 'two', '--delete'))).toMatchObject({ runs: ['one'], deleted: true });
+  expect(existsSync(join(store, 'runs/one'))).toBe(false);
+  expect(await cliJson(on('verify', 'two'))).toMatchObject({ corrupt: [], missing: [], spoiltRecords: [] });
+  expect(await cliJson<RunDocument>(on('run', recipe, '--run', 'three'))).toMatchObject({ steps: { executed: 0 } });
+});

@@ -162,6 +162,24 @@ export function objectStoreBattery(name: string, open: () => Promise<OpenedStore
       expect(await a.put('k', text('again'), { ifAbsent: true })).toBe(true);
     });
 
+    it('has no folder whose last object is gone', async () => {
+      await a.put('runs/a/items/1', text('x'));
+      await a.put('runs/b/1', text('x'));
+      await b.delete('runs/a/items/1');
+      expect(await a.listFolders('runs/')).toEqual(['b']);
+      await a.put('runs/a/items/1', text('back'));
+      expect(await b.listFolders('runs/')).toEqual(['a', 'b']);
+    });
+
+    it('writes beside one that deletes', async () => {
+      for (let turn = 0; turn < 50; turn++) {
+        await a.put('folder/old', text('x'));
+        await Promise.all([b.delete('folder/old'), a.put(`folder/new`, text('y'))]);
+        expect(await read(b, 'folder/new')).toBe('y');
+        await b.delete('folder/new');
+      }
+    });
+
     it.each(['', '/etc/passwd', '../x', 'a/../../x', 'a//b', 'a/.tmp-1', './a', 'a\\b'])('refuses the key "%s"', async (key) => {
       await expect(a.put(key, text('x'))).rejects.toThrow(InvalidInput);
       await expect(a.get(key)).rejects.toThrow(InvalidInput);

@@ -73,9 +73,18 @@ function describe(error: unknown): Record<string, unknown> {
   return error instanceof Error ? { type: error.name, message: error.message } : { type: 'Error', message: String(error) };
 }
 
+/** What grpc-js throws for a call on a channel that is closed. */
+const CLOSED_CHANNEL = 'Channel has been shut down';
+
 /** Everything that was written is out: a pipe takes 64 KiB at a time, and what waits is lost with the process. */
 const flushed = (stream: NodeJS.WriteStream) => new Promise<void>((resolve) => stream.write('', () => resolve()));
 
+// A call that the Temporal client means to repeat may find its connection closed, in a timer of the client's own where nobody can catch it.
+process.on('uncaughtException', (error) => {
+  if (error.message === CLOSED_CHANNEL) return;
+  note(error.stack ?? error.message);
+  process.exit(EXIT.unexpected);
+});
 // Who reads may leave before the end, as `head` does: nothing is wrong then.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;

@@ -3,7 +3,7 @@ import { jest } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cli, cliJson, ROOT, scratch } from '../support/cli.js';
+import { cli, cliJson, ROOT, scratch, startNode } from '../support/cli.js';
 import { processesNaming } from '../support/processes.js';
 import { executedTwice, type LedgerRow, type RunDocument, type StatusDocument } from '../support/runs.js';
 import { writeRecipe } from '../support/small-recipe.js';
@@ -198,6 +198,17 @@ test.each(['status', 'items', 'report', 'compare', 'retry', 'cancel'])('%s of an
   const { code, stderr } = await cli(on(command, 'nobody', ...(command === 'compare' ? ['one'] : [])));
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('no run nobody in') });
   expect(stderr).toContain('known runs: one');
+});
+
+test.each([
+  ['Channel has been shut down', 0],
+  ['anything else', 1],
+])('"%s", thrown where nobody can catch it, ends a command with %i', async (message, code) => {
+  // As the Temporal client's timer does it: from outside, once the command is ready for it.
+  const thrower = `process.on('newListener', (name) => name === 'uncaughtException' && setTimeout(() => { throw new Error('${message}') }))`;
+  const preload = `data:text/javascript,${encodeURIComponent(thrower)}`;
+  const result = await startNode(['--import', preload, join(ROOT, 'bin/refineloop.js'), ...on('items', 'one')]).ended;
+  expect({ code: result.code, said: result.stderr.includes(message) }).toEqual({ code, said: code === 1 });
 });
 
 test('a reader that is slower than the program gets all of its output', async () => {

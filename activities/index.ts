@@ -1,5 +1,5 @@
 import { ApplicationFailure, Context, heartbeat } from '@temporalio/activity';
-import { failureCode, failurePolicy, ProviderThrottled, ProviderUnavailable } from '../core/errors.js';
+import { attemptsFor, failureCode, failurePolicy, ProviderThrottled, ProviderUnavailable } from '../core/errors.js';
 import { guardPayload } from '../core/payload-guard.js';
 import type { EmbedResult, StepAt, StepMeta } from '../core/types.js';
 import { embedStep, type EmbedOneInput } from './embed.js';
@@ -99,7 +99,7 @@ function asApplicationFailure(error: unknown, attempt: number): ApplicationFailu
   return ApplicationFailure.create({
     message,
     type: code,
-    nonRetryable: attempt >= policy.maxAttempts,
+    nonRetryable: attempt >= attemptsFor(error),
     details: [attempt],
     nextRetryDelay: asked === undefined ? delayMs : asked * 1000,
     cause: error instanceof Error ? error : undefined,

@@ -66,6 +66,8 @@ export class HostCrashed extends RefineError {
 
 /** Thrown when the artifact store cannot be read or written: unreachable, read-only, full. */
 export class StorageUnavailable extends RefineError {
+  /** The store works and one of its objects is spoilt or gone: waiting does not bring it back. */
+  readonly lasting: boolean = false;
   constructor(message: string, options?: { cause?: unknown }) {
     super('StorageUnavailable', message, options);
   }
@@ -121,7 +123,8 @@ export function failurePolicy(code: FailureCode): FailurePolicy {
     case 'HostCrashed':
       return { maxAttempts: 3, firstDelayMs: 1_000, redraw: false };
     case 'StorageUnavailable':
-      return { maxAttempts: 5, firstDelayMs: 1_000, redraw: false };
+      // About an hour: a server that is moved, a disk that a person must empty. All items wait for it; none should fail for it.
+      return { maxAttempts: 64, firstDelayMs: 1_000, redraw: false };
     case 'ProviderThrottled':
       return { maxAttempts: 10, firstDelayMs: 5_000, redraw: false };
     case 'ProviderUnavailable':
@@ -135,6 +138,12 @@ export function failurePolicy(code: FailureCode): FailurePolicy {
       throw new Error(`no failure policy for ${String(unhandled)}`);
     }
   }
+}
+
+/** Attempts that a failure of this kind is worth, the first one included. */
+export function attemptsFor(error: unknown): number {
+  const code = failureCode(error);
+  return code === 'StorageUnavailable' && (error as StorageUnavailable).lasting ? 3 : failurePolicy(code).maxAttempts;
 }
 
 /** The code of any thrown value; what was not thrown on purpose is `Unexpected`. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Selection } from '../../activities/types.js';
 import { openStore } from '../../engine/storage/index.js';
 import { connect, findServer, type OpenClient } from '../client/connect.js';
-import { InvalidInput } from '../../core/errors.js';
+import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import type { PreparedRun } from '../client/prepare-run.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 import { checkRunId, startRun, waitForRun } from '../client/start-run.js';
@@ -76,10 +76,16 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
     over.catch(() => undefined); // Thrown again below.
     let overSince: number | null = null;
     const look = async () => {
-      const status = await getStatus(open.client, name);
-      overSince = isOver(status.state) ? (overSince ?? Date.now()) : null;
-      const idle = status.steps.executed + status.steps.cached === 0 && !embedded ? await queuesWithoutWorker(open.client) : [];
-      await display.update(status, workerAdvice(idle));
+      try {
+        const status = await getStatus(open.client, name);
+        overSince = isOver(status.state) ? (overSince ?? Date.now()) : null;
+        const idle = status.steps.executed + status.steps.cached === 0 && !embedded ? await queuesWithoutWorker(open.client) : [];
+        await display.update(status, workerAdvice(idle));
+      } catch (error) {
+        // The run waits for its store to come back, and so does who watches it.
+        if (!(error instanceof StorageUnavailable)) throw error;
+        display.trouble(error.message);
+      }
       await sleep(display.everyMs, undefined, { ref: false });
     };
     while (outcome === undefined && !(overSince !== null && Date.now() - overSince > OVER_FOR_MS)) {

@@ -30,6 +30,8 @@ export interface ProgressDisplay {
   everyMs: number;
   /** @param advice what a person should do for the run to go on, if anything */
   update(status: RunStatus, advice?: string | null): Promise<void>;
+  /** The run could not be looked at just now. */
+  trouble(message: string): void;
   end(): void;
 }
 
@@ -46,6 +48,7 @@ export async function progressDisplay(store: Store, runId: string, links: { ui: 
       const lines = [...statusLines(status, rate(status)), gainLine(gains, primary), links.ui ? pc.dim(`Temporal UI ${links.ui}`) : ''];
       draw([...lines, advice ? pc.yellow(advice) : ''].filter((line) => line !== '').join('\n'));
     },
+    trouble: (message) => draw(pc.yellow(message)),
     end: () => draw.done(),
   };
 }
@@ -59,6 +62,7 @@ function plainLines(rate: (status: RunStatus) => number): ProgressDisplay {
       note([...statusLines(status, rate(status)), advice ?? ''].filter((line) => line !== '').join('  '));
       return Promise.resolve();
     },
+    trouble: note,
     end: () => undefined,
   };
 }

@@ -5,6 +5,7 @@ import type { ObjectStore } from './object-store.js';
 
 /** Thrown when an artifact that is referred to is not in the store. Its step can be run again. */
 export class ArtifactMissing extends StorageUnavailable {
+  override readonly lasting = true;
   constructor(
     readonly digest: Digest,
     storeUri: string,
@@ -16,6 +17,7 @@ export class ArtifactMissing extends StorageUnavailable {
 
 /** Thrown when an artifact's bytes no longer have the digest that they are named by. Putting the right bytes heals it. */
 export class ArtifactCorrupt extends StorageUnavailable {
+  override readonly lasting = true;
   constructor(
     readonly digest: Digest,
     readonly found: Digest,

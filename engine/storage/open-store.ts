@@ -64,7 +64,19 @@ async function openFolder(uri: string): Promise<ObjectStore> {
   return new FileObjectStore(path);
 }
 
-async function openBucket(uri: string): Promise<ObjectStore> {
+/** One client a bucket and process, with its connections; a bucket that could not be opened is tried again. */
+const buckets = new Map<string, Promise<ObjectStore>>();
+
+function openBucket(uri: string): Promise<ObjectStore> {
+  const known = buckets.get(uri);
+  if (known) return known;
+  const opening = connectBucket(uri);
+  buckets.set(uri, opening);
+  opening.catch(() => buckets.delete(uri));
+  return opening;
+}
+
+async function connectBucket(uri: string): Promise<ObjectStore> {
   // The SDK takes its time to load; who has a folder does not wait for it.
   const { S3ObjectStore } = await import('./s3-object-store.js');
   const objects = new S3ObjectStore(parseS3Uri(uri));

@@ -45,15 +45,19 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
     finishRun: activity(async ({ run, ended }) => finishRun(await services.openRun(run), ended)),
 
     generateImage: activity((input) => step(generate, input, input.item, input.at)),
-    embed: activity(async ({ item, at, subject, encoders }) => {
-      const result: EmbedResult = { embeddings: {}, meta: [] };
-      for (const encoder of encoders) {
-        const one: EmbedOneInput = { item, subject, encoder };
-        const { embedding, ...meta } = await step(embed, one, item, at);
-        result.embeddings[encoder] = embedding;
-        result.meta.push(meta);
+    embed: activity(async ({ item, at, wanted }) => {
+      const results: EmbedResult[] = [];
+      for (const { subject, encoders } of wanted) {
+        const result: EmbedResult = { embeddings: {}, meta: [] };
+        for (const encoder of encoders) {
+          const one: EmbedOneInput = { item, subject, encoder };
+          const { embedding, ...meta } = await step(embed, one, item, at);
+          result.embeddings[encoder] = embedding;
+          result.meta.push(meta);
+        }
+        results.push(result);
       }
-      return result;
+      return { results };
     }),
     writeFeedback: activity((input) => step(feedback, input, input.item, input.at)),
     scoreImage: activity((input) => step(scoreStep, input, input.item, input.at)),

@@ -1,5 +1,5 @@
 import { RefineError, StorageUnavailable } from '../core/errors.js';
-import { refineLoop, StepFailed, type ItemInput, type Steps } from '../core/refine-loop.js';
+import { refineLoop, StepFailed, type EmbedRequest, type ItemInput, type Steps } from '../core/refine-loop.js';
 import { stepName } from '../core/step-name.js';
 import {
   INLINE_TEXT_BYTES,
@@ -108,7 +108,16 @@ class RecordedSteps implements Steps {
   generate: Steps['generate'] = async (at, prompt) =>
     this.keep(at, 'generate', '', await this.find(generateStep(this.services), at, { item: this.item, at, prompt }));
 
-  embed: Steps['embed'] = async (at, subject, encoders) => {
+  embed: Steps['embed'] = async (at, wanted) => {
+    // All are looked up, though one is missing: the others are kept.
+    const found = await Promise.allSettled(wanted.map((request) => this.embedded(at, request)));
+    return found.map((one) => {
+      if (one.status === 'rejected') throw one.reason;
+      return one.value;
+    });
+  };
+
+  private async embedded(at: StepAt, { subject, encoders }: EmbedRequest): Promise<EmbedResult> {
     const embeddings: EmbedResult['embeddings'] = {};
     const meta: StepMeta[] = [];
     for (const encoder of encoders) {
@@ -122,7 +131,7 @@ class RecordedSteps implements Steps {
       meta.push(found);
     }
     return this.keep(at, 'embed', `:${subject.role}`, { embeddings, meta });
-  };
+  }
 
   feedback: Steps['feedback'] = async (at, arm, critique) =>
     this.keep(at, 'feedback', '', await this.find(feedbackStep(this.services), at, { item: this.item, at, arm, critique }));

@@ -1,6 +1,6 @@
 import type { BudgetRecipe } from '../core/recipe.js';
 import type { ItemPlan } from '../core/item-plan.js';
-import type { Critique, EmbedSubject, ItemInput, ScoreSubject } from '../core/refine-loop.js';
+import type { Critique, EmbedRequest, ItemInput, ScoreSubject } from '../core/refine-loop.js';
 import type {
   EmbedResult,
   FeedbackResult,
@@ -92,8 +92,11 @@ export interface GenerateInput {
 export interface EmbedInput {
   item: ItemRef;
   at: StepAt;
-  subject: EmbedSubject;
-  encoders: string[];
+  wanted: EmbedRequest[];
+}
+export interface EmbedAllResult {
+  /** In the order of what was wanted. */
+  results: EmbedResult[];
 }
 export interface FeedbackInput {
   item: ItemRef;
@@ -159,13 +162,17 @@ export interface FinishRunResult {
   items: Partial<Record<ItemState | 'pending', number>>;
 }
 
+/** In the workflow's own worker, as local activities: an item costs one of each, whatever else it does. */
+export interface ItemActivities {
+  recallItem(input: RecallItemInput): Promise<RecallItemResult>;
+  recordItem(input: RecordItemInput): Promise<ItemDone>;
+}
+
 /** On the workflow's own queue: cheap, no model. */
-export interface OrchestratorActivities {
+export interface OrchestratorActivities extends ItemActivities {
   indexDataset(input: IndexDatasetInput): Promise<IndexDatasetResult>;
   restoreSkipped(input: RestoreSkippedInput): Promise<RestoreSkippedResult>;
   readIndexPage(input: ReadIndexPageInput): Promise<ReadIndexPageResult>;
-  recallItem(input: RecallItemInput): Promise<RecallItemResult>;
-  recordItem(input: RecordItemInput): Promise<ItemDone>;
   reconcileItems(input: ReconcileItemsInput): Promise<ReconcileItemsResult>;
   setRunState(input: SetRunStateInput): Promise<void>;
   finishRun(input: FinishRunInput): Promise<FinishRunResult>;
@@ -174,7 +181,7 @@ export interface OrchestratorActivities {
 /** The steps of the loop; which queue each runs on is the workflow's business. */
 export interface StepActivities {
   generateImage(input: GenerateInput): Promise<GenerateResult>;
-  embed(input: EmbedInput): Promise<EmbedResult>;
+  embed(input: EmbedInput): Promise<EmbedAllResult>;
   writeFeedback(input: FeedbackInput): Promise<FeedbackResult>;
   scoreImage(input: ScoreInput): Promise<ScoreResult>;
 }

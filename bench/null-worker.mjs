@@ -22,23 +22,38 @@ await Promise.all(running);
 await connection.close();
 process.exit(0);
 
-async function refineWorkers() {
-  const activities = createActivities(new ActivityServices({ worker: `null-${process.pid}`, host: nullHost() }));
-  const workflowBundle = { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) };
-  const [orchestrator, ...others] = taskQueues;
-  return Promise.all([
-    Worker.create({ connection, taskQueue: orchestrator, workflowBundle, activities, ...SLOTS }),
-    ...others.map((taskQueue) => Worker.create({ connection, taskQueue, activities, maxConcurrentActivityTaskExecutions: 4 })),
-  ]);
+function refineWorkers() {
+  return workersOn({ workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) } });
 }
 
+/** The same activities behind the plain workflows of the comparison. */
 async function bareWorkers() {
   const workflowBundle = await bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL('./bare-workflows.mjs', import.meta.url)),
     logger: new DefaultLogger('ERROR'),
   });
-  const activities = { nothing: async () => null };
-  return [await Worker.create({ connection, taskQueue: taskQueues[0], workflowBundle, activities, ...SLOTS })];
+  return workersOn({ workflowBundle });
+}
+
+/** The workflows' worker on the first queue, workers for steps on the others. */
+function workersOn({ workflowBundle }) {
+  const services = new ActivityServices({ worker: `null-${process.pid}`, host: nullHost() });
+  const activities = { ...createActivities(services), listItems: (input) => listItems(services, input) };
+  const [workflows, ...others] = taskQueues;
+  return Promise.all([
+    Worker.create({ connection, taskQueue: workflows, workflowBundle, activities, ...SLOTS }),
+    ...others.map((taskQueue) => Worker.create({ connection, taskQueue, activities, maxConcurrentActivityTaskExecutions: 4 })),
+  ]);
+}
+
+/** What the plain parent's children are given. */
+async function listItems(services, { run, from, count }) {
+  const items = await (await services.openRun(run)).files.readIndexRange(from, count);
+  return items.map(({ offset, id, key, caption, trueImage }) => ({
+    item: { run, offset, id, key },
+    caption: { text: caption },
+    trueImage,
+  }));
 }
 
 /** Answers at once, and differently for each request: equal pictures would be one artifact, and their steps would be recorded. */

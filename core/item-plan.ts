@@ -13,6 +13,8 @@ export interface ItemPlan {
   imageEncoders: string[];
   /** Encoders that also embed the caption. */
   textEncoders: string[];
+  /** Where scores are computed: pixels take a processor, embeddings next to nothing. */
+  scoreQueue: QueueRole;
   stop: StopRecipe;
   gate: number | null;
   repeats: number;
@@ -97,6 +99,7 @@ export function itemPlan(recipe: Recipe): ItemPlan {
     primary: recipe.scores.primary.metric,
     imageEncoders: encoders,
     textEncoders: encoders.filter((m) => metricOf(m).needsCaption),
+    scoreQueue: metrics.some((m) => metricOf(m).reads === 'pixels') ? 'cpu' : 'orchestrator',
     stop: recipe.stop,
     gate: recipe.gate.score,
     repeats: recipe.repeats,

@@ -15,6 +15,7 @@ const PLAN: ItemPlan = {
   primary: 'image_similarity',
   imageEncoders: ['image_similarity', 'clip_text'],
   textEncoders: ['clip_text'],
+  scoreQueue: 'orchestrator',
   stop: { target: null, patience: null, minGain: 0 },
   gate: null,
   repeats: 1,
@@ -42,9 +43,11 @@ function steps(
       call('generate', at, parts.map((p) => p.text).join('|'));
       return { ...meta, image: ref(`${at.arm}-${at.round}-${at.draw}`), seed: at.draw, tokens: { used: 3, cut: 0 } };
     },
-    async embed(at, subject, encoders) {
-      call(`embed:${subject.role}`, at);
-      return { embeddings: Object.fromEntries(encoders.map((e) => [e, ref(e)])), meta: encoders.map(() => meta) };
+    async embed(at, wanted) {
+      return wanted.map(({ subject, encoders }) => {
+        call(`embed:${subject.role}`, at);
+        return { embeddings: Object.fromEntries(encoders.map((e) => [e, ref(e)])), meta: encoders.map(() => meta) };
+      });
     },
     async feedback(at, arm) {
       call('feedback', at);

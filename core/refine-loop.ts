@@ -33,6 +33,11 @@ export interface ItemInput {
 /** What is embedded: a round's picture for the scores or for a critic, or what pictures are compared with. */
 export type EmbedSubject = { role: 'picture' | 'critic' | 'true'; image: ArtifactRef } | { role: 'caption'; text: TextValue };
 
+export interface EmbedRequest {
+  subject: EmbedSubject;
+  encoders: string[];
+}
+
 /** What a critic is shown. */
 export interface Critique {
   picture: ArtifactRef;
@@ -50,7 +55,8 @@ export interface Critique {
  */
 export interface Steps {
   generate(at: StepAt, prompt: RefinedPrompt): Promise<GenerateResult>;
-  embed(at: StepAt, subject: EmbedSubject, encoders: string[]): Promise<EmbedResult>;
+  /** Several at once, because each trip to a device's queue costs more than a small encoder; results in the order of the requests. */
+  embed(at: StepAt, wanted: EmbedRequest[]): Promise<EmbedResult[]>;
   feedback(at: StepAt, arm: string, critique: Critique): Promise<FeedbackResult>;
   score(at: StepAt, subject: ScoreSubject): Promise<ScoreResult>;
   /** The same steps on the item that placebos borrow from. */
@@ -95,7 +101,8 @@ interface Loop {
   item: ItemInput;
   steps: Steps;
   tally: Tally;
-  references: Record<string, ArtifactRef>;
+  /** What pictures are compared with; on its way while round 0 is drawn. */
+  references: Promise<Record<string, ArtifactRef>>;
 }
 
 /**
@@ -105,12 +112,14 @@ interface Loop {
 export async function refineLoop(plan: ItemPlan, item: ItemInput, steps: Steps): Promise<ItemOutcome> {
   const tally = new Tally();
   const arms: ArmOutcome[] = [];
+  const references = embedReferences(plan, item, steps, tally, { arm: null, round: 0, draw: 0 });
+  references.catch(() => undefined); // Whoever scores hears of it.
+  const loop: Loop = { plan, item, steps, tally, references };
   try {
-    const references = await embedReferences(plan, item, steps, tally, { arm: null, round: 0, draw: 0 });
-    const loop: Loop = { plan, item, steps, tally, references };
     const repeats = Array.from({ length: plan.repeats }, (_, repeat) => runRepeat(loop, repeat));
     for (const outcomes of await Promise.all(repeats)) arms.push(...outcomes);
   } catch (error) {
+    await references.catch(() => undefined); // Nothing is left on its way.
     return { state: 'failed', arms: [], ...tally.total(), failure: asStepFailure(error) };
   }
   const failure = arms.find((arm) => arm.failure)?.failure;
@@ -195,8 +204,7 @@ class Writer {
     const keys: Record<string, string> = {};
     if (arm.encodes) {
       const encoder = armEncoder(arm.name);
-      const { embeddings, meta } = await steps.embed(at, { role: 'critic', image: picture }, [encoder]);
-      meta.forEach((m) => tally.add(m));
+      const { embeddings, meta } = await embedOne(steps, at, { subject: { role: 'critic', image: picture }, encoders: [encoder] }, tally);
       features = embeddings[encoder]!;
       keys['features'] = meta[0]!.key;
     }
@@ -253,10 +261,11 @@ class Lender {
 }
 
 async function makeRound(loop: Loop, at: StepAt, prompt: RefinedPrompt, written: Written | null): Promise<RoundOutcome> {
-  const { plan, item, steps, tally, references } = loop;
+  const { plan, item, steps, tally } = loop;
   const generated = await generateUsable(steps, at, prompt, tally);
-  const { embeddings, meta } = await steps.embed(at, { role: 'picture', image: generated.image }, plan.imageEncoders);
-  meta.forEach((m) => tally.add(m));
+  const picture: EmbedRequest = { subject: { role: 'picture', image: generated.image }, encoders: plan.imageEncoders };
+  const { embeddings, meta } = await embedOne(steps, at, picture, tally);
+  const references = await loop.references;
   const scored = tally.add(await steps.score(at, { image: generated.image, trueImage: item.trueImage, embeddings, references }));
   const round: RoundOutcome = {
     round: at.round,
@@ -276,6 +285,12 @@ async function makeRound(loop: Loop, at: StepAt, prompt: RefinedPrompt, written:
   };
   steps.progress?.(at, round);
   return round;
+}
+
+async function embedOne(steps: Steps, at: StepAt, wanted: EmbedRequest, tally: Tally): Promise<EmbedResult> {
+  const [result] = await steps.embed(at, [wanted]);
+  result!.meta.forEach((m) => tally.add(m));
+  return result!;
 }
 
 /** A picture that is unusable (NaN, black, blocked) is drawn anew, and every attempt at it counts. */
@@ -309,10 +324,10 @@ async function embedReferences(
   at: StepAt,
 ): Promise<Record<string, ArtifactRef>> {
   const ofImage = plan.imageEncoders.filter((e) => !plan.textEncoders.includes(e));
-  const wanted: Array<[EmbedSubject, string[]]> = [];
-  if (plan.textEncoders.length > 0) wanted.push([{ role: 'caption', text: item.caption }, plan.textEncoders]);
-  if (item.trueImage && ofImage.length > 0) wanted.push([{ role: 'true', image: item.trueImage }, ofImage]);
-  const results = await Promise.all(wanted.map(([subject, encoders]) => steps.embed(at, subject, encoders)));
+  const wanted: EmbedRequest[] = [];
+  if (plan.textEncoders.length > 0) wanted.push({ subject: { role: 'caption', text: item.caption }, encoders: plan.textEncoders });
+  if (item.trueImage && ofImage.length > 0) wanted.push({ subject: { role: 'true', image: item.trueImage }, encoders: ofImage });
+  const results = wanted.length > 0 ? await steps.embed(at, wanted) : [];
   for (const result of results) result.meta.forEach((m) => tally.add(m));
   return Object.assign({}, ...results.map((r) => r.embeddings)) as Record<string, ArtifactRef>;
 }

@@ -19,6 +19,7 @@ import { stepName } from '../core/step-name.js';
 import {
   MAX_PAYLOAD_BYTES,
   type ArtifactRef,
+  type EmbedResult,
   type ItemOutcome,
   type RoundOutcome,
   type StepAt,
@@ -26,7 +27,7 @@ import {
   type StepName,
 } from '../core/types.js';
 import { itemDoneSignal } from './messages.js';
-import { orchestration } from './run-activities.js';
+import { cheaply, MOST_ATTEMPTS, orchestration } from './run-activities.js';
 import { attributes, type AttributeValues } from './search-attributes.js';
 
 export interface RefineItemInput {
@@ -46,7 +47,7 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
   let gains: AttributeValues = {};
   const failures: Record<string, FailedStep> = {};
   try {
-    const recalled = await orchestration.recallItem({ item });
+    const recalled = await cheaply(orchestration, (a) => a.recallItem({ item }));
     outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled, item, failures));
     gains = gainAttributes(recalled.plan, outcome);
   } catch (error) {
@@ -54,7 +55,7 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
     else outcome = { state: 'cancelled', arms: [], ...NOTHING_SPENT };
   }
   const done = await CancellationScope.nonCancellable(async () => {
-    const written = await orchestration.recordItem({ item, outcome: small(outcome, failures) });
+    const written = await cheaply(orchestration, (a) => a.recordItem({ item, outcome: small(outcome, failures) }));
     if (input.partition !== null) {
       // A partition that is gone needs no word: the record is the truth.
       await getExternalWorkflowHandle(input.partition)
@@ -99,15 +100,27 @@ class ItemSteps implements Steps {
   }
 
   generate: Steps['generate'] = (at, prompt) =>
-    this.run('generate', at, '', 'gpu', 'image', (a) => a.generateImage({ item: this.item, at, prompt }));
+    this.once('generate', at, 'gpu', 'image', (a) => a.generateImage({ item: this.item, at, prompt }));
 
-  embed: Steps['embed'] = (at, subject, encoders) =>
-    this.run('embed', at, `:${subject.role}`, 'gpu', subject.role, (a) => a.embed({ item: this.item, at, subject, encoders }));
+  embed: Steps['embed'] = async (at, wanted) => {
+    const named = wanted.map((request) => ({ request, name: this.nameOf('embed', at, `:${request.subject.role}`) }));
+    const missing = named.filter(({ name }) => !this.recalled.recalled[name]);
+    const made = new Map<string, EmbedResult>();
+    if (missing.length > 0) {
+      const requests = missing.map(({ request }) => request);
+      const names = missing.map(({ name }) => name);
+      const roles = requests.map(({ subject }) => subject.role).join(', ');
+      const { results } = await this.run('embed', at, names, 'gpu', roles, (a) => a.embed({ item: this.item, at, wanted: requests }));
+      names.forEach((name, i) => made.set(name, results[i]!));
+    }
+    return named.map(({ name }) => made.get(name) ?? (this.recalled.recalled[name] as EmbedResult));
+  };
 
   feedback: Steps['feedback'] = (at, arm, critique) =>
-    this.run('feedback', at, '', this.feedbackQueue(arm), '', (a) => a.writeFeedback({ item: this.item, at, arm, critique }));
+    this.once('feedback', at, this.feedbackQueue(arm), '', (a) => a.writeFeedback({ item: this.item, at, arm, critique }));
 
-  score: Steps['score'] = (at, subject) => this.run('score', at, '', 'cpu', '', (a) => a.scoreImage({ item: this.item, at, subject }));
+  score: Steps['score'] = (at, subject) =>
+    this.once('score', at, this.recalled.plan.scoreQueue, '', (a) => a.scoreImage({ item: this.item, at, subject }));
 
   private feedbackQueue(arm: string): QueueRole {
     return FEEDBACK_KINDS[this.recalled.plan.arms.find((a) => a.name === arm)!.source!].queue;
@@ -129,34 +142,45 @@ class ItemSteps implements Steps {
     return this.input.links === null ? `\`${name}\`` : `[${name}](${this.input.links}/artifacts/${image.digest})`;
   }
 
+  private nameOf(step: StepName, at: StepAt, subject = ''): string {
+    return stepName(step, at, subject, this.item === this.input.item ? null : this.item.id);
+  }
+
+  /** A step with one result: the recalled one, or that of its activity. */
+  private async once<T>(step: StepName, at: StepAt, role: QueueRole, what: string, call: (a: StepActivities) => Promise<T>): Promise<T> {
+    const name = this.nameOf(step, at);
+    return (this.recalled.recalled[name] as T | undefined) ?? this.run(step, at, [name], role, what, call);
+  }
+
+  /** @param names of what the activity does, under which its failure is remembered */
   private async run<T>(
     step: StepName,
     at: StepAt,
-    suffix: string,
+    names: string[],
     role: QueueRole,
     what: string,
     call: (a: StepActivities) => Promise<T>,
   ): Promise<T> {
-    const name = stepName(step, at, suffix, this.item === this.input.item ? null : this.item.id);
-    const recorded = this.recalled.recalled[name];
-    if (recorded) return recorded as T;
     const place = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
     const again = (at.draw >= REDRAW_STRIDE ? `, draw ${at.draw}` : '') + (this.item === this.input.item ? '' : `, of ${this.item.id}`);
+    const summary = `${step}${what === '' ? '' : ` ${what}`}${place}${again}`.slice(0, 120);
     const activities = proxyActivities<StepActivities>({
       taskQueue: role === 'orchestrator' ? workflowInfo().taskQueue : TASK_QUEUES[role],
-      summary: `${step}${what === '' ? '' : ` ${what}`}${place}${again}`.slice(0, 120),
+      summary,
       startToCloseTimeout: '1 hour',
       heartbeatTimeout: '10 seconds',
       // The failure itself says when to try again and when to stop: core/errors.ts.
-      retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: 20 },
+      retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: MOST_ATTEMPTS },
     });
     try {
-      return await call(guarded(activities));
+      const checked = (a: StepActivities) => call(guarded(a));
+      // Its own worker does at once what needs no device.
+      return await (role === 'orchestrator' ? cheaply(activities, checked, summary) : checked(activities));
     } catch (error) {
       if (isCancellation(error)) throw error;
       const failure = failureOf(error, step, at);
       const redraw = isFailureCode(failure.type) && failurePolicy(failure.type).redraw;
-      this.failures[name] = { failure, redraw };
+      for (const name of names) this.failures[name] = { failure, redraw };
       throw new StepFailed(failure, redraw);
     }
   }

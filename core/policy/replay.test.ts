@@ -30,6 +30,7 @@ function plan(policy: Partial<Pick<ItemPlan, 'stop' | 'gate'>>): ItemPlan {
     primary: 'image_similarity',
     imageEncoders: [],
     textEncoders: [],
+    scoreQueue: 'orchestrator',
     stop: { target: null, patience: null, minGain: 0 },
     gate: null,
     repeats: 1,
@@ -41,7 +42,7 @@ function plan(policy: Partial<Pick<ItemPlan, 'stop' | 'gate'>>): ItemPlan {
 function live(of: ItemPlan, scores: Scores): Promise<ItemOutcome> {
   const steps: Steps = {
     generate: (at) => Promise.resolve({ ...meta, image: ref(`${at.arm}${at.round}`), seed: 1, tokens: { used: 1, cut: 0 } }),
-    embed: () => Promise.resolve({ embeddings: {}, meta: [] }),
+    embed: (_, wanted) => Promise.resolve(wanted.map(() => ({ embeddings: {}, meta: [] }))),
     feedback: (at) =>
       Promise.resolve({ ...meta, feedback: { text: `${at.arm} ${at.round}`, digest: `sha256:f${at.round}` }, usd: 0 } as never),
     score: (at) => {

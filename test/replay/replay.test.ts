@@ -55,7 +55,12 @@ test('all of them replay', async () => {
 });
 
 test.each([
-  ['refine-item', 'workflows/refine-item.ts', 'orchestration.recallItem({', '(orchestration as any).recallOther({'],
+  [
+    'refine-item',
+    'workflows/refine-item.ts',
+    'cheaply(orchestration, (a) => a.recallItem({ item }))',
+    'orchestration.recallItem({ item })',
+  ],
   ['refine-partition', 'workflows/refine-partition.ts', 'orchestration.readIndexPage({', '(orchestration as any).readOther({'],
   ['refine-dataset', 'workflows/refine-dataset.ts', 'indexing.indexDataset({', '(indexing as any).indexOther({'],
 ])('a change of %s that open runs would stumble over is found, and named in all its histories alone', async (workflow, file, from, to) => {

@@ -51,9 +51,11 @@ export async function readIndexPage(
   const entries: IndexPageEntry[] = [];
   let bytes = 0;
   for (let offset = from; offset < to;) {
-    for (const item of await files.readIndexRange(offset, Math.min(SCAN, to - offset))) {
+    const range = await files.readIndexRange(offset, Math.min(SCAN, to - offset));
+    const records = await files.readItems(range.map(({ key }) => key));
+    for (const [i, item] of range.entries()) {
       const { id, key } = item;
-      if (isSelected(selection, key, await files.readItem(key))) {
+      if (isSelected(selection, key, records[i])) {
         const entry = { offset: item.offset, id, key, summary: item.caption.replace(/\s+/g, ' ').trim().slice(0, 120) };
         bytes += JSON.stringify(entry).length * 2;
         if (entries.length === limit || (bytes > PAGE_BYTES && entries.length > 0)) return { entries, next: item.offset };

@@ -6,6 +6,9 @@ import type { RunState } from '../core/types.js';
 export const pauseSignal = defineSignal('pause');
 export const resumeSignal = defineSignal('resume');
 
+/** To a run's root: items in flight over the whole run from now on; to its partitions: their share of it. */
+export const concurrencySignal = defineSignal<[number]>('concurrency');
+
 /** From an item to its partition, once its record is written: it only frees a slot, the record is the truth. */
 export const itemDoneSignal = defineSignal<[ItemDone]>('itemDone');
 

@@ -8,12 +8,13 @@ import {
   setHandler,
   startChild,
   upsertSearchAttributes,
+  type ExternalWorkflowHandle,
 } from '@temporalio/workflow';
 import type { FinishRunResult, IndexDatasetResult, Selection } from '../activities/types.js';
 import { partitionWorkflowId } from '../core/ids.js';
 import { shareOf } from '../core/policy/budget.js';
 import type { RunRef, RunState } from '../core/types.js';
-import { pauseSignal, resumeSignal, retryUpdate, runProgressQuery } from './messages.js';
+import { concurrencySignal, pauseSignal, resumeSignal, retryUpdate, runProgressQuery } from './messages.js';
 import { refinePartition, type PartitionResult } from './refine-partition.js';
 import { indexing, orchestration } from './run-activities.js';
 import { attributes } from './search-attributes.js';
@@ -38,20 +39,25 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
   let state: RunState = 'starting';
   let partitions: string[] = [];
   let paused = false;
+  let concurrency = input.concurrency;
 
+  const toPartitions = async (tell: (partition: ExternalWorkflowHandle) => Promise<void>) => {
+    // A partition that has ended meanwhile needs no word.
+    for (const id of partitions) await tell(getExternalWorkflowHandle(id)).catch(() => undefined);
+  };
   const setPaused = (value: boolean) => async () => {
     paused = value;
     if (state === 'running' || state === 'paused') state = value ? 'paused' : 'running';
     await orchestration.setRunState({ run, state });
-    for (const id of partitions) {
-      // A partition that has ended meanwhile needs no word.
-      await getExternalWorkflowHandle(id)
-        .signal(value ? pauseSignal : resumeSignal)
-        .catch(() => undefined);
-    }
+    await toPartitions((partition) => partition.signal(value ? pauseSignal : resumeSignal));
   };
   setHandler(pauseSignal, setPaused(true), { description: 'Start no further item; items in flight go on to their end.' });
   setHandler(resumeSignal, setPaused(false), { description: 'Go on after a pause.' });
+  const setConcurrency = async (items: number) => {
+    concurrency = items;
+    await toPartitions((partition) => partition.signal(concurrencySignal, windowOf(items, partitions.length)));
+  };
+  setHandler(concurrencySignal, setConcurrency, { description: 'Items in flight over the whole run from now on.' });
   setHandler(retryUpdate, (selection) => void selections.push(selection), {
     description: 'Take failed or named items up again once what runs now is through.',
   });
@@ -75,7 +81,7 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
         const ranges = partitionRanges(index.items);
         partitions = ranges.map((_, n) => partitionWorkflowId(run.runId, n));
         const results = await Promise.all(
-          ranges.map((range, n) => runPartition(input, index, selection, n, range, ranges.length, () => paused)),
+          ranges.map((range, n) => runPartition(input, index, selection, n, range, ranges.length, () => ({ paused, concurrency }))),
         );
         partitions = [];
         if (results.some((r) => r.budgetReached)) ended = 'budget_reached';
@@ -110,9 +116,9 @@ async function runPartition(
   n: number,
   [from, to]: [number, number],
   partitions: number,
-  isPaused: () => boolean,
+  control: () => { paused: boolean; concurrency: number },
 ): Promise<PartitionResult> {
-  const paused = isPaused();
+  const { paused, concurrency } = control();
   const partition = await startChild(refinePartition, {
     workflowId: partitionWorkflowId(input.run.runId, n),
     staticSummary: `${input.run.runId}: items ${from}..${to - 1}`,
@@ -127,7 +133,7 @@ async function runPartition(
         selection,
         from,
         to,
-        window: Math.max(1, Math.floor(input.concurrency / partitions)),
+        window: windowOf(concurrency, partitions),
         budget: shareOf(index.budget, to - from, index.items),
         worstCaseImages: index.worstCaseImages,
         links: input.links,
@@ -136,9 +142,14 @@ async function runPartition(
     ],
   });
   // A word that came before the partition was there has not reached it.
-  if (isPaused() !== paused) await partition.signal(isPaused() ? pauseSignal : resumeSignal);
+  const now = control();
+  if (now.paused !== paused) await partition.signal(now.paused ? pauseSignal : resumeSignal);
+  if (now.concurrency !== concurrency) await partition.signal(concurrencySignal, windowOf(now.concurrency, partitions));
   return partition.result();
 }
+
+/** A partition's share of the items in flight. */
+const windowOf = (concurrency: number, partitions: number): number => Math.max(1, Math.floor(concurrency / partitions));
 
 /** Even ranges [from, to) of at most {@link PARTITION_ITEMS} items. */
 function partitionRanges(items: number): Array<[number, number]> {

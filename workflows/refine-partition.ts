@@ -17,7 +17,7 @@ import { itemWorkflowId } from '../core/ids.js';
 import { emptyBudget, finished, reserve, started, type BudgetState } from '../core/policy/budget.js';
 import type { BudgetRecipe } from '../core/recipe.js';
 import type { RunRef } from '../core/types.js';
-import { itemDoneSignal, partitionProgressQuery, pauseSignal, resumeSignal } from './messages.js';
+import { concurrencySignal, itemDoneSignal, partitionProgressQuery, pauseSignal, resumeSignal } from './messages.js';
 import { refineItem } from './refine-item.js';
 import { orchestration } from './run-activities.js';
 import { attributes } from './search-attributes.js';
@@ -59,6 +59,7 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   const unwatched = new Set(running.keys());
   let budget = input.carried?.budget ?? emptyBudget();
   let paused = input.paused;
+  let window = input.window;
   let budgetReached = false;
   let next: number | null = input.from;
   let startedHere = 0;
@@ -71,6 +72,7 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   setHandler(itemDoneSignal, onDone, { description: "From an item, once its record is written: frees the item's slot." });
   setHandler(pauseSignal, () => void (paused = true));
   setHandler(resumeSignal, () => void (paused = false));
+  setHandler(concurrencySignal, (items) => void (window = items), { description: 'Items in flight from now on; those that run go on.' });
   setHandler(partitionProgressQuery, () => ({ running: [...running.values()].map((entry) => entry.id), paused }));
 
   const reconcile = async (entries: IndexPageEntry[]) => {
@@ -122,7 +124,7 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
       });
       for (const entry of page.entries) {
         if (running.has(entry.key)) continue;
-        await waitUntil(() => !paused && running.size < input.window && reserve(budget, input.budget, worstCaseImages) !== 'wait');
+        await waitUntil(() => !paused && running.size < window && reserve(budget, input.budget, worstCaseImages) !== 'wait');
         if (reserve(budget, input.budget, worstCaseImages) === 'reached') {
           budgetReached = true;
           break;
@@ -133,7 +135,13 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
       next = page.next;
       // A history holds 51,200 events at most; each item adds about ten. Items in flight are carried along.
       if (next !== null && !budgetReached && (startedHere >= PAGE_ITEMS || workflowInfo().continueAsNewSuggested)) {
-        await continueAsNew<typeof refinePartition>({ ...input, from: next, paused, carried: { budget, running: [...running.values()] } });
+        await continueAsNew<typeof refinePartition>({
+          ...input,
+          from: next,
+          paused,
+          window,
+          carried: { budget, running: [...running.values()] },
+        });
       }
     }
     await waitUntil(() => running.size === 0);

@@ -19,6 +19,7 @@ import { saveReport, type SavedReport } from './save-report.js';
 
 export interface ExecuteOptions extends CommonOptions {
   concurrency?: number;
+  priority?: number;
   detach?: boolean;
   port?: number;
   uiPort?: number;
@@ -55,7 +56,8 @@ export async function executeRun(prepared: PreparedRun, options: ExecuteOptions)
     return { status, report: await saveReport(storeUri, name.runId), store: storeUri, ui: null, embedded: null };
   }
   return withServer(storeUri, options, async (open, embedded) => {
-    await startRun(open.client, prepared, { concurrency: options.concurrency, links: open.settings.web });
+    const { concurrency, priority } = options;
+    await startRun(open.client, prepared, { concurrency, priority, links: open.settings.web });
     if (options.detach)
       return { status: await getStatus(open.client, name), report: null, store: storeUri, ui: runUi(open, name.runId), embedded };
     return follow(open, name, embedded);

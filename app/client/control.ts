@@ -15,6 +15,11 @@ export interface RunName {
 export const pauseRun = (client: Client, run: RunName): Promise<void> => signal(client, run, 'pause');
 export const resumeRun = (client: Client, run: RunName): Promise<void> => signal(client, run, 'resume');
 
+/** Items in flight from now on; those that run go on to their end. */
+export async function setConcurrency(client: Client, run: RunName, items: number): Promise<void> {
+  await onOpenRun(run, () => client.workflow.getHandle(runWorkflowId(run.runId)).signal('concurrency', items));
+}
+
 /** Asks the run to end: items in flight stop at their next step, and everything finished stays. */
 export async function cancelRun(client: Client, run: RunName): Promise<void> {
   await onOpenRun(run, () => client.workflow.getHandle(runWorkflowId(run.runId)).cancel());

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Connection } from '@temporalio/client';
 import getPort from 'get-port';
 import { sha256Hex } from '../../core/content-hash.js';
+import { FAIR_QUEUES } from '../../core/queues.js';
 import { SEARCH_ATTRIBUTES } from '../../core/search-attributes.js';
 import { findTemporalCli } from '#temporal-cli';
 import { claim } from './claim.js';
@@ -84,8 +85,10 @@ function serverArgs(database: string, port: number, uiPort: number): string[] {
   const attributes = Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => ['--search-attribute', `${name}=${TYPE_NAMES[type]}`]);
   // A file database with its defaults is several times slower than one in memory; these two pragmas make up for it.
   const pragmas = ['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'];
+  // Runs that share a queue are served in turn (docs/how-it-works.md); with one partition a queue, exactly.
+  const fair = Object.entries(FAIR_QUEUES).flatMap(([name, value]) => ['--dynamic-config-value', `${name}=${value}`]);
   const where = ['--ip', HOST, '--port', String(port), '--ui-port', String(uiPort)];
-  return ['server', 'start-dev', '--db-filename', database, ...where, ...pragmas, ...attributes, '--log-level', 'warn'];
+  return ['server', 'start-dev', '--db-filename', database, ...where, ...pragmas, ...fair, ...attributes, '--log-level', 'warn'];
 }
 
 async function answers(address: string, guard: ChildProcess, logFile: string): Promise<void> {

@@ -66,7 +66,6 @@ export class RunFiles {
     return (await this.readManifest()) ?? this.createManifest(manifest);
   }
 
-  /** `undefined`: there is no such run in the store. Throws StorageUnavailable on one that cannot be read. */
   /** Writes the plan where there is none: what was planned first stands. */
   async createPlan(plan: AnalysisPlan): Promise<void> {
     await this.objects.put(this.key('plan.json'), encodeJson(plan), { ifAbsent: true });
@@ -76,6 +75,7 @@ export class RunFiles {
     return this.readOwn<AnalysisPlan>('plan.json');
   }
 
+  /** `undefined`: there is no such run in the store. Throws StorageUnavailable on one that cannot be read. */
   async readManifest(): Promise<RunManifest | undefined> {
     return this.readOwn<RunManifest>('manifest.json');
   }
@@ -162,10 +162,14 @@ export class RunFiles {
     return keys;
   }
 
+  /** Records by key, in the order of the keys; `undefined` as in {@link readItem}. */
+  readItems(keys: readonly string[]): Promise<Array<ItemRecord | undefined>> {
+    return pLimit(READERS).map(keys, (key) => this.readItem(key));
+  }
+
   /** All records that can be read, in dataset order. */
   async listItems(): Promise<ItemRecord[]> {
-    const limit = pLimit(READERS);
-    const records = await Promise.all((await this.listItemKeys()).map((key) => limit(() => this.readItem(key))));
+    const records = await this.readItems(await this.listItemKeys());
     return records.filter((record) => record !== undefined).sort((a, b) => a.position - b.position);
   }
 

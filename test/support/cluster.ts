@@ -9,14 +9,15 @@ import { startCli, type RunningCli } from './cli.js';
 export class Cluster {
   private constructor(private readonly environment: TestWorkflowEnvironment) {}
 
-  /** Stopped when the test file ends. */
-  static async start(): Promise<Cluster> {
+  /** @param config dynamic configuration of the server */
+  static async start(config: Record<string, boolean | number> = {}): Promise<Cluster> {
     Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
     const found = findTemporalCli();
     if (!found) throw new Error('no Temporal CLI: run `npm run setup`');
+    const extraArgs = Object.entries(config).flatMap(([name, value]) => ['--dynamic-config-value', `${name}=${value}`]);
     const executable = { type: 'existing-path', path: found.path } as const;
     const environment = await TestWorkflowEnvironment.createLocal({
-      server: { executable, ip: '127.0.0.1', log: { level: 'error', format: 'pretty' } },
+      server: { executable, ip: '127.0.0.1', log: { level: 'error', format: 'pretty' }, extraArgs },
     });
     return new Cluster(environment);
   }

@@ -198,3 +198,21 @@ test('a budget of images is never overshot, leaves no item half done, and ends w
   expect(records.map((record) => record.arms.map((arm) => arm.rounds.length))).toEqual([[2], [2], [2]]);
   expect(await run.follow(0)).toMatchObject({ state: 'budget_reached', steps: ended.steps });
 });
+
+test('the number of items in flight is changed while the run goes on', async () => {
+  await stopScoring().catch(() => undefined);
+  const run = new Run('scaled', {
+    limit: 6,
+    arms: [CONTROL],
+    more: { scores: { select: 'clip_text', primary: 'image_similarity', report: ['ssim'] } },
+  });
+  await run.start('--concurrency', '1');
+  await run.pictures(1);
+  expect((await run.progress()).running).toHaveLength(1);
+  await run.command('scale', '--concurrency', '4');
+  await until('four are in flight', async () => (await run.progress()).running.length === 4);
+  await run.pictures(4); // Nobody scores, so none has ended and no fifth has begun.
+  await run.command('scale', '--concurrency', '2');
+  await startScoring();
+  expect(await run.follow(0)).toMatchObject({ items: { total: 6, done: 6 } });
+});

@@ -32,6 +32,7 @@ export function runCommand(program: Command): void {
     .option('--run <id>', 'id of the run (default: the recipe’s name and digest)')
     .option('--set <key=value>', 'set a field of the recipe, such as generator.num_inference_steps=10; may be repeated', collect, [])
     .option('--concurrency <n>', 'items in flight (default: 8)', integer(1, 10_000))
+    .option('--priority <n>', '1 (first) to 5: steps of a more urgent run go before those of others (default: 3)', integer(1, 5))
     .option('--detach', 'start it and return; needs a server that stays');
   withServerOptions(withCommonOptions(command)).action(async (recipe: string, options: RunOptions) => {
     const executed = await executeRun(await prepare(recipe, options), options);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Client } from '@temporalio/client';
-import { cancelRun, itemsToRetry, pauseRun, resumeRun, retryRun, type RunName } from '../../client/control.js';
+import { cancelRun, itemsToRetry, pauseRun, resumeRun, retryRun, setConcurrency, type RunName } from '../../client/control.js';
 import { getStatus, isOver } from '../../client/status.js';
 import { InvalidInput } from '../../../core/errors.js';
 import { integer, mustConnect, openRun, withCommonOptions, type CommonOptions } from '../context.js';
@@ -13,6 +13,21 @@ export function steerCommands(program: Command): void {
   steer(program, 'pause', 'start no further item; those in flight go on to their end', pauseRun, 'paused');
   steer(program, 'resume', 'go on after a pause', resumeRun, 'goes on');
   steer(program, 'cancel', 'end a run: items in flight stop, what is finished stays', cancelRun, 'is being cancelled');
+  const items = integer(1, 10_000);
+  const scale = program
+    .command('scale')
+    .description('change how many items of an open run are in flight')
+    .argument('<run>')
+    .requiredOption('--concurrency <n>', 'items in flight from now on; those that run go on', items);
+  withCommonOptions(scale).action((runId: string, options: CommonOptions & { concurrency: number }) =>
+    onOpenRun(
+      runId,
+      options,
+      'scale',
+      (client, run) => setConcurrency(client, run, options.concurrency),
+      `has ${options.concurrency} items in flight`,
+    ),
+  );
   const collect = (value: string, before: string[]): string[] => [...before, value];
   const command = program
     .command('retry')
@@ -20,6 +35,7 @@ export function steerCommands(program: Command): void {
     .argument('<run>')
     .option('--item <id>', 'this item, failed or not; may be repeated', collect, [])
     .option('--concurrency <n>', 'items in flight (default: 8)', integer(1, 10_000))
+    .option('--priority <n>', '1 (first) to 5 (default: 3)', integer(1, 5))
     .option('--detach', 'start it and return; needs a server that stays');
   withServerOptions(withCommonOptions(command)).action(retry);
 }
@@ -31,21 +47,29 @@ function steer(
   act: (client: Client, run: RunName) => Promise<void>,
   said: string,
 ): void {
-  withCommonOptions(program.command(name).description(description).argument('<run>')).action(
-    async (runId: string, options: CommonOptions) => {
-      const { run } = await openRun(runId, options);
-      const { state } = await getStatus(null, run);
-      if (isOver(state)) throw new InvalidInput(`run ${runId} has ended (${state}); there is nothing to ${name}`);
-      const open = await mustConnect(run.storeUri, options);
-      try {
-        await act(open.client, run);
-        if (options.json) printJson(await getStatus(open.client, run));
-        else print(`run ${runId} ${said}`);
-      } finally {
-        await open.close();
-      }
-    },
+  withCommonOptions(program.command(name).description(description).argument('<run>')).action((runId: string, options: CommonOptions) =>
+    onOpenRun(runId, options, name, act, said),
   );
+}
+
+async function onOpenRun(
+  runId: string,
+  options: CommonOptions,
+  name: string,
+  act: (client: Client, run: RunName) => Promise<void>,
+  said: string,
+): Promise<void> {
+  const { run } = await openRun(runId, options);
+  const { state } = await getStatus(null, run);
+  if (isOver(state)) throw new InvalidInput(`run ${runId} has ended (${state}); there is nothing to ${name}`);
+  const open = await mustConnect(run.storeUri, options);
+  try {
+    await act(open.client, run);
+    if (options.json) printJson(await getStatus(open.client, run));
+    else print(`run ${runId} ${said}`);
+  } finally {
+    await open.close();
+  }
 }
 
 async function retry(runId: string, options: ExecuteOptions & { item: string[] }): Promise<void> {
@@ -56,7 +80,8 @@ async function retry(runId: string, options: ExecuteOptions & { item: string[] }
     return;
   }
   await withServer(run.storeUri, options, async (open, embedded) => {
-    await retryRun(open.client, run, options.item, { concurrency: options.concurrency, links: open.settings.web });
+    const { concurrency, priority } = options;
+    await retryRun(open.client, run, options.item, { concurrency, priority, links: open.settings.web });
     if (options.detach) {
       const status = await getStatus(open.client, run);
       return finish({ status, report: null, store: run.storeUri, ui: open.settings.ui, embedded }, options);

@@ -1,0 +1,76 @@
+/** Two runs share the gpu queue: 60 items wait when 6 more come. Served in turn where the server is told to, and not where it is not. */
+import { jest } from '@jest/globals';
+import { join } from 'node:path';
+import { FAIR_QUEUES, TASK_QUEUES } from '../../core/queues.js';
+import type { LedgerLine } from '../../engine/storage/index.js';
+import { openStore } from '../../engine/storage/index.js';
+import { cliJson, scratch } from '../support/cli.js';
+import { Cluster } from '../support/cluster.js';
+import { until } from '../support/processes.js';
+import { CONTROL, writeRecipe } from '../support/small-recipe.js';
+
+jest.setTimeout(300_000);
+
+const [MANY, FEW] = [60, 6];
+
+/** Pictures of the large run that were begun before the last first picture of the small one. */
+async function begunBefore(config: Record<string, boolean | number>): Promise<number> {
+  const cluster = await Cluster.start(config);
+  try {
+    await cluster.worker('orchestrator');
+    const store = join(scratch(), 'store');
+    const start = async (run: string, limit: number) => {
+      const file = writeRecipe(scratch(), { limit, steps: 1, arms: [CONTROL], more: { seed: limit } });
+      const common = ['--store', store, '--address', cluster.address];
+      await cliJson(['run', file, '--run', run, '--detach', '--concurrency', String(limit), ...common]);
+    };
+    // An item asks for two things at once: its first picture, and what pictures are compared with.
+    await start('many', MANY);
+    await until('the large run waits for a device', async () => (await backlog(cluster)) >= 2 * MANY);
+    await start('few', FEW);
+    await until('the small run waits behind it', async () => (await backlog(cluster)) >= 2 * (MANY + FEW));
+    await cluster.worker('gpu');
+    const firsts = async (run: string) =>
+      (await lines(store, run)).filter((line) => line.row === 'start' && line.step === 'generate' && line.round === 0);
+    await until('each item of the small run has its first picture', async () => (await firsts('few')).length === FEW, 200_000);
+    const last = (await firsts('few'))
+      .map(({ at }) => at)
+      .sort()
+      .at(-1)!;
+    return (await firsts('many')).filter(({ at }) => at < last).length;
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function backlog({ client }: Cluster): Promise<number> {
+  const taskQueue = { name: TASK_QUEUES.gpu };
+  const found = await client.workflowService.describeTaskQueue({ namespace: 'default', taskQueue, taskQueueType: 2, reportStats: true });
+  return Number(found.stats?.approximateBacklogCount ?? 0);
+}
+
+async function lines(store: string, run: string): Promise<LedgerLine[]> {
+  const { objects } = await openStore(store);
+  const found: LedgerLine[] = [];
+  for await (const key of objects.list(`runs/${run}/ledger/`)) {
+    const text = Buffer.from((await objects.get(key))!).toString();
+    // The last line may be on its way.
+    found.push(
+      ...text
+        .split('\n')
+        .slice(0, -1)
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as LedgerLine),
+    );
+  }
+  return found;
+}
+
+test('with fairness on, the small run is served one to one', async () => {
+  // 6 of its own pictures, one of the other between each two, and what the worker had taken on already.
+  expect(await begunBefore(FAIR_QUEUES)).toBeLessThanOrEqual(2 * FEW);
+});
+
+test('negative control: with fairness off, the small run waits for the large one', async () => {
+  expect(await begunBefore({ ...FAIR_QUEUES, 'matching.enableFairness': false })).toBeGreaterThan(MANY / 2);
+});

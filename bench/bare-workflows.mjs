@@ -56,7 +56,7 @@ export async function bareItem({ item, caption, trueImage }) {
   const second = await round(at, { form: 'join', parts: [part(caption, 'caption'), part(feedback, 'feedback')] }, feedback);
   const best = { round: 1 };
   const arm = { name: 'written', repeat: 0, oracle: true, state: 'improved', rounds: [first, second], best };
-  const steps = { executed: 9, cached: 0, retried: 0 };
+  const steps = { executed: 11, cached: 0, retried: 0 };
   const outcome = {
     state: 'improved',
     arms: [{ ...arm, stopped: { ...best, reason: 'rounds' } }],

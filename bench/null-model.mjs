@@ -6,8 +6,8 @@
  *
  * Default: 200 and 1,000 items, windows 8 and 100. Interleaved on one server: refine, bare, refine, bare, ... Each run has a
  * worker process of its own; time is from the start of the run's workflow to its end, CPU is user + system of the worker
- * process and of the server process over that time. An item has one arm of one round: 10 steps, 4 activities on the gpu queue, the rest
- * local ones.
+ * process and of the server process over that time. An item has one arm of one round: 11 steps, those of a model in 5 activities on the gpu
+ * queue, the rest as local ones.
  */
 import { fork } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -8,8 +8,8 @@ import type { RestoreSkippedResult, IndexDatasetResult, IndexPageEntry, ReadInde
 
 /** Bytes of a page of the index that may travel through Temporal. */
 const PAGE_BYTES = 48 * 1024;
-/** Index lines that are looked at in one go. */
-const SCAN = 500;
+/** Index lines whose records are looked up side by side; a page that is full leaves the rest of them to the next. */
+const SCAN = 64;
 
 /** Reads the dataset once and writes the run's index; finds it there on a retry. */
 export async function indexDataset(run: RunContext, onProgress: (done: number) => void): Promise<IndexDatasetResult> {

@@ -1,5 +1,5 @@
 import { ApplicationFailure, Context, heartbeat } from '@temporalio/activity';
-import { attemptsFor, failureCode, failurePolicy, ProviderThrottled, ProviderUnavailable } from '../core/errors.js';
+import { failureCode, policyOf, ProviderThrottled, ProviderUnavailable } from '../core/errors.js';
 import { guardPayload } from '../core/payload-guard.js';
 import type { EmbedResult, StepAt, StepMeta } from '../core/types.js';
 import { embedStep, type EmbedOneInput } from './embed.js';
@@ -96,14 +96,14 @@ function activity<Input, Result>(run: (input: Input) => Promise<Result>): (input
 
 function asApplicationFailure(error: unknown, attempt: number): ApplicationFailure {
   const code = failureCode(error);
-  const policy = failurePolicy(code);
+  const policy = policyOf(error);
   const message = error instanceof Error ? error.message : String(error);
   const delayMs = Math.min(60_000, policy.firstDelayMs * 2 ** (attempt - 1));
   const asked = error instanceof ProviderThrottled || error instanceof ProviderUnavailable ? error.retryAfterSeconds : undefined;
   return ApplicationFailure.create({
     message,
     type: code,
-    nonRetryable: attempt >= attemptsFor(error),
+    nonRetryable: attempt >= policy.maxAttempts,
     details: [attempt],
     nextRetryDelay: asked === undefined ? delayMs : asked * 1000,
     cause: error instanceof Error ? error : undefined,

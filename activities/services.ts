@@ -1,6 +1,7 @@
 import type { InferenceHost } from '../engine/inference/index.js';
 import { openStore, type LedgerWriter, type RunFiles, type Store } from '../engine/storage/index.js';
 import { StorageUnavailable } from '../core/errors.js';
+import { memoized } from '../core/memoized.js';
 import { itemPlan, type ItemPlan } from '../core/item-plan.js';
 import type { RunManifest } from '../core/recipe.js';
 import type { RunRef } from '../core/types.js';
@@ -28,8 +29,12 @@ export interface ServicesOptions {
 /** What activities stand on in one worker process. Opens each store and each run once. */
 export class ActivityServices {
   readonly host: InferenceHost | null;
-  private readonly stores = new Map<string, Promise<Store>>();
-  private readonly runs = new Map<string, Promise<RunContext>>();
+  private readonly openStore = memoized(openStore);
+  /** Throws StorageUnavailable where the run's manifest is not in the store that this worker sees. */
+  readonly openRun = memoized(
+    (run: RunRef) => this.readRun(run),
+    ({ store, runId }) => `${store}\n${runId}`,
+  );
 
   constructor(private readonly options: ServicesOptions) {
     this.host = options.host;
@@ -40,34 +45,16 @@ export class ActivityServices {
     return this.host?.device ?? 'cpu';
   }
 
-  /** Throws StorageUnavailable where the run's manifest is not in the store that this worker sees. */
-  openRun(run: RunRef): Promise<RunContext> {
-    return memoized(this.runs, `${run.store}\n${run.runId}`, async () => {
-      const store = await this.openStore(this.options.store ?? run.store);
-      const files = store.run(run.runId);
-      const manifest = await files.readManifest();
-      if (!manifest) throw new StorageUnavailable(`run ${run.runId} has no manifest in ${store.uri}; does this worker see the same store?`);
-      return { manifest, plan: itemPlan(manifest.recipe), store, files, ledger: store.ledgerWriter(run.runId, this.options.worker) };
-    });
-  }
-
   modelFolder(manifest: RunManifest, model: string): string {
     const path = manifest.models[model]!.path;
     return this.options.modelPath?.(path) ?? path;
   }
 
-  private openStore(uri: string): Promise<Store> {
-    return memoized(this.stores, uri, () => openStore(uri));
+  private async readRun(run: RunRef): Promise<RunContext> {
+    const store = await this.openStore(this.options.store ?? run.store);
+    const files = store.run(run.runId);
+    const manifest = await files.readManifest();
+    if (!manifest) throw new StorageUnavailable(`run ${run.runId} has no manifest in ${store.uri}; does this worker see the same store?`);
+    return { manifest, plan: itemPlan(manifest.recipe), store, files, ledger: store.ledgerWriter(run.runId, this.options.worker) };
   }
-}
-
-/** One in-flight promise per key; a failure is forgotten, so that the next call tries anew. */
-function memoized<T>(cache: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
-  let promise = cache.get(key);
-  if (!promise) {
-    promise = make();
-    cache.set(key, promise);
-    promise.catch(() => cache.delete(key));
-  }
-  return promise;
 }

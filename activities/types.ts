@@ -162,17 +162,13 @@ export interface FinishRunResult {
   items: Partial<Record<ItemState | 'pending', number>>;
 }
 
-/** In the workflow's own worker, as local activities: an item costs one of each, whatever else it does. */
-export interface ItemActivities {
-  recallItem(input: RecallItemInput): Promise<RecallItemResult>;
-  recordItem(input: RecordItemInput): Promise<ItemDone>;
-}
-
 /** On the workflow's own queue: cheap, no model. */
-export interface OrchestratorActivities extends ItemActivities {
+export interface OrchestratorActivities {
   indexDataset(input: IndexDatasetInput): Promise<IndexDatasetResult>;
   restoreSkipped(input: RestoreSkippedInput): Promise<RestoreSkippedResult>;
   readIndexPage(input: ReadIndexPageInput): Promise<ReadIndexPageResult>;
+  recallItem(input: RecallItemInput): Promise<RecallItemResult>;
+  recordItem(input: RecordItemInput): Promise<ItemDone>;
   reconcileItems(input: ReconcileItemsInput): Promise<ReconcileItemsResult>;
   setRunState(input: SetRunStateInput): Promise<void>;
   finishRun(input: FinishRunInput): Promise<FinishRunResult>;

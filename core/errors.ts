@@ -140,10 +140,11 @@ export function failurePolicy(code: FailureCode): FailurePolicy {
   }
 }
 
-/** Attempts that a failure of this kind is worth, the first one included. */
-export function attemptsFor(error: unknown): number {
+/** The policy of any thrown value: its code's, with fewer attempts where waiting is no help. */
+export function policyOf(error: unknown): FailurePolicy {
   const code = failureCode(error);
-  return code === 'StorageUnavailable' && (error as StorageUnavailable).lasting ? 3 : failurePolicy(code).maxAttempts;
+  const lasting = code === 'StorageUnavailable' && (error as StorageUnavailable).lasting;
+  return lasting ? { ...failurePolicy(code), maxAttempts: 3 } : failurePolicy(code);
 }
 
 /** The code of any thrown value; what was not thrown on purpose is `Unexpected`. */

@@ -1,7 +1,7 @@
 import { ActivityFailure, ApplicationFailure, isCancellation, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { OrchestratorActivities } from '../activities/types.js';
 
-/** Above any that core/errors.ts allows: the limit for failures that no code of ours sees, such as a worker that is gone. */
+/** As many as core/errors.ts allows at most: the limit for failures that no code of ours sees, such as a worker that is gone. */
 export const MOST_ATTEMPTS = 64;
 
 /**

@@ -16,17 +16,15 @@ export const pauseRun = (client: Client, run: RunName): Promise<void> => signal(
 export const resumeRun = (client: Client, run: RunName): Promise<void> => signal(client, run, 'resume');
 
 /** Items in flight from now on; those that run go on to their end. */
-export async function setConcurrency(client: Client, run: RunName, items: number): Promise<void> {
-  await onOpenRun(run, () => client.workflow.getHandle(runWorkflowId(run.runId)).signal('concurrency', items));
-}
+export const setConcurrency = (client: Client, run: RunName, items: number): Promise<void> => signal(client, run, 'concurrency', items);
 
 /** Asks the run to end: items in flight stop at their next step, and everything finished stays. */
 export async function cancelRun(client: Client, run: RunName): Promise<void> {
   await onOpenRun(run, () => client.workflow.getHandle(runWorkflowId(run.runId)).cancel());
 }
 
-async function signal(client: Client, run: RunName, name: string): Promise<void> {
-  await onOpenRun(run, () => client.workflow.getHandle(runWorkflowId(run.runId)).signal(name));
+async function signal(client: Client, run: RunName, name: string, ...args: unknown[]): Promise<void> {
+  await onOpenRun(run, () => client.workflow.getHandle(runWorkflowId(run.runId)).signal(name, ...args));
 }
 
 /** @throws InvalidInput where the run is over or was never there */

@@ -3,6 +3,7 @@
  * its configuration as one JSON argument; speaks `host-protocol.ts` over the IPC channel.
  */
 import { failureCode } from '../../core/errors.js';
+import { memoized } from '../../core/memoized.js';
 import { Encoder } from './encoders.js';
 import type { FromHost, HostConfig, Task, Tasks, TaskName, ToHost } from './host-protocol.js';
 import { TextToImage, type GenerationHooks } from './pipelines/text-to-image.js';
@@ -11,11 +12,11 @@ import { VitMae } from './vit-mae.js';
 
 const config = JSON.parse(process.argv[2] ?? '{}') as HostConfig;
 const sessions = new Sessions(config);
-const loadTextToImage = memoized((folder) => TextToImage.load(folder, sessions));
-const loadEncoder = memoized((folder) => Encoder.load(folder, sessions));
-const loadVitMae = memoized((folder) => VitMae.load(folder, sessions));
+const loadTextToImage = memoized((folder: string) => TextToImage.load(folder, sessions));
+const loadEncoder = memoized((folder: string) => Encoder.load(folder, sessions));
+const loadVitMae = memoized((folder: string) => VitMae.load(folder, sessions));
 // The library takes a while to load, and most devices never need it.
-const loadOptFeedback = memoized(async (folder) => (await import('./opt-feedback.js')).OptFeedback.load(folder, config));
+const loadOptFeedback = memoized(async (folder: string) => (await import('./opt-feedback.js')).OptFeedback.load(folder, config));
 
 /** By request id, while it waits or runs. */
 const cancellations = new Map<number, AbortController>();
@@ -51,20 +52,6 @@ async function run(id: number, task: Task, signal: AbortSignal): Promise<void> {
 
 function send(message: FromHost): void {
   if (process.connected) process.send!(message);
-}
-
-/** One in-flight promise per key; a failure is forgotten. */
-function memoized<T>(make: (key: string) => Promise<T>): (key: string) => Promise<T> {
-  const made = new Map<string, Promise<T>>();
-  return (key) => {
-    let promise = made.get(key);
-    if (!promise) {
-      promise = make(key);
-      made.set(key, promise);
-      promise.catch(() => made.delete(key));
-    }
-    return promise;
-  };
 }
 
 process.on('message', (message: ToHost) => {

@@ -2,6 +2,7 @@ import { promises as fs } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
+import { memoized } from '../../core/memoized.js';
 import { storageUnavailable, systemCode } from './file-errors.js';
 import { pathOfFileUri } from './file-uri.js';
 import { FileObjectStore } from './file-object-store.js';
@@ -14,6 +15,15 @@ interface Scheme {
   absolute(text: string, baseDir: string): string;
   open(uri: string): Promise<ObjectStore>;
 }
+
+/** One client a bucket and process, with its connections. */
+const openBucket = memoized(async (uri: string): Promise<ObjectStore> => {
+  // The SDK takes its time to load; who has a folder does not wait for it.
+  const { S3ObjectStore } = await import('./s3-object-store.js');
+  const objects = new S3ObjectStore(parseS3Uri(uri));
+  await objects.check();
+  return objects;
+});
 
 const SCHEMES: Record<string, Scheme> = {
   file: { absolute: absoluteFileUri, open: openFolder },
@@ -62,24 +72,4 @@ async function openFolder(uri: string): Promise<ObjectStore> {
     if (systemCode(error) !== 'ENOENT') throw storageUnavailable('open the store', path, error);
   }
   return new FileObjectStore(path);
-}
-
-/** One client a bucket and process, with its connections; a bucket that could not be opened is tried again. */
-const buckets = new Map<string, Promise<ObjectStore>>();
-
-function openBucket(uri: string): Promise<ObjectStore> {
-  const known = buckets.get(uri);
-  if (known) return known;
-  const opening = connectBucket(uri);
-  buckets.set(uri, opening);
-  opening.catch(() => buckets.delete(uri));
-  return opening;
-}
-
-async function connectBucket(uri: string): Promise<ObjectStore> {
-  // The SDK takes its time to load; who has a folder does not wait for it.
-  const { S3ObjectStore } = await import('./s3-object-store.js');
-  const objects = new S3ObjectStore(parseS3Uri(uri));
-  await objects.check();
-  return objects;
 }

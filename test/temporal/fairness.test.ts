@@ -2,8 +2,8 @@
 import { jest } from '@jest/globals';
 import { join } from 'node:path';
 import { FAIR_QUEUES, TASK_QUEUES } from '../../core/queues.js';
-import type { LedgerLine } from '../../engine/storage/index.js';
-import { openStore } from '../../engine/storage/index.js';
+import { openStore, type LedgerLine } from '../../engine/storage/index.js';
+import { parseLines } from '../../engine/storage/json-objects.js';
 import { cliJson, scratch } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
 import { until } from '../support/processes.js';
@@ -53,15 +53,7 @@ async function lines(store: string, run: string): Promise<LedgerLine[]> {
   const { objects } = await openStore(store);
   const found: LedgerLine[] = [];
   for await (const key of objects.list(`runs/${run}/ledger/`)) {
-    const text = Buffer.from((await objects.get(key))!).toString();
-    // The last line may be on its way.
-    found.push(
-      ...text
-        .split('\n')
-        .slice(0, -1)
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as LedgerLine),
-    );
+    found.push(...parseLines<LedgerLine>((await objects.get(key))!).values);
   }
   return found;
 }

@@ -201,11 +201,7 @@ test('a budget of images is never overshot, leaves no item half done, and ends w
 
 test('the number of items in flight is changed while the run goes on', async () => {
   await stopScoring().catch(() => undefined);
-  const run = new Run('scaled', {
-    limit: 6,
-    arms: [CONTROL],
-    more: { scores: { select: 'clip_text', primary: 'image_similarity', report: ['ssim'] } },
-  });
+  const run = new Run('scaled', { limit: 6, arms: [CONTROL] });
   await run.start('--concurrency', '1');
   await run.pictures(1);
   expect((await run.progress()).running).toHaveLength(1);

@@ -15,6 +15,7 @@ export interface RunOptions extends ExecuteOptions {
 
 const collect = (value: string, before: string[]): string[] => [...before, value];
 const port = integer(1, 65_535);
+export const itemsInFlight = integer(1, 10_000);
 
 export function withServerOptions(command: Command): Command {
   return command
@@ -24,17 +25,23 @@ export function withServerOptions(command: Command): Command {
     .option('--devices <n>', 'inference hosts on the CPU, each with its share of the cores (default: 2)', integer(1, 64));
 }
 
+/** Of commands that start a run's workflow. */
+export function withStartOptions(command: Command): Command {
+  const started = command
+    .option('--concurrency <n>', 'items in flight (default: 8)', itemsInFlight)
+    .option('--priority <n>', '1 (first) to 5: steps of a more urgent run go before those of others (default: 3)', integer(1, 5))
+    .option('--detach', 'start it and return; needs a server that stays');
+  return withServerOptions(withCommonOptions(started));
+}
+
 export function runCommand(program: Command): void {
   const command = program
     .command('run')
     .description('start a run of a recipe over its dataset, or find it again')
     .argument('<recipe>', 'YAML file')
     .option('--run <id>', 'id of the run (default: the recipe’s name and digest)')
-    .option('--set <key=value>', 'set a field of the recipe, such as generator.num_inference_steps=10; may be repeated', collect, [])
-    .option('--concurrency <n>', 'items in flight (default: 8)', integer(1, 10_000))
-    .option('--priority <n>', '1 (first) to 5: steps of a more urgent run go before those of others (default: 3)', integer(1, 5))
-    .option('--detach', 'start it and return; needs a server that stays');
-  withServerOptions(withCommonOptions(command)).action(async (recipe: string, options: RunOptions) => {
+    .option('--set <key=value>', 'set a field of the recipe, such as generator.num_inference_steps=10; may be repeated', collect, []);
+  withStartOptions(command).action(async (recipe: string, options: RunOptions) => {
     const executed = await executeRun(await prepare(recipe, options), options);
     await executed.embedded?.stop();
     finish(executed, options);

@@ -3,24 +3,23 @@ import type { Client } from '@temporalio/client';
 import { cancelRun, itemsToRetry, pauseRun, resumeRun, retryRun, setConcurrency, type RunName } from '../../client/control.js';
 import { getStatus, isOver } from '../../client/status.js';
 import { InvalidInput } from '../../../core/errors.js';
-import { integer, mustConnect, openRun, withCommonOptions, type CommonOptions } from '../context.js';
+import { mustConnect, openRun, withCommonOptions, type CommonOptions } from '../context.js';
 import { follow, withServer, type ExecuteOptions } from '../execute-run.js';
 import { print, printJson } from '../output.js';
-import { finish, withServerOptions } from './run.js';
+import { finish, itemsInFlight, withStartOptions } from './run.js';
 
 /** Commands that change a run which is open. */
 export function steerCommands(program: Command): void {
   steer(program, 'pause', 'start no further item; those in flight go on to their end', pauseRun, 'paused');
   steer(program, 'resume', 'go on after a pause', resumeRun, 'goes on');
   steer(program, 'cancel', 'end a run: items in flight stop, what is finished stays', cancelRun, 'is being cancelled');
-  const items = integer(1, 10_000);
   const scale = program
     .command('scale')
     .description('change how many items of an open run are in flight')
     .argument('<run>')
-    .requiredOption('--concurrency <n>', 'items in flight from now on; those that run go on', items);
+    .requiredOption('--concurrency <n>', 'items in flight from now on; those that run go on', itemsInFlight);
   withCommonOptions(scale).action((runId: string, options: CommonOptions & { concurrency: number }) =>
-    onOpenRun(
+    changeOpenRun(
       runId,
       options,
       'scale',
@@ -33,11 +32,8 @@ export function steerCommands(program: Command): void {
     .command('retry')
     .description('take the failed items up again; no finished step runs again')
     .argument('<run>')
-    .option('--item <id>', 'this item, failed or not; may be repeated', collect, [])
-    .option('--concurrency <n>', 'items in flight (default: 8)', integer(1, 10_000))
-    .option('--priority <n>', '1 (first) to 5 (default: 3)', integer(1, 5))
-    .option('--detach', 'start it and return; needs a server that stays');
-  withServerOptions(withCommonOptions(command)).action(retry);
+    .option('--item <id>', 'this item, failed or not; may be repeated', collect, []);
+  withStartOptions(command).action(retry);
 }
 
 function steer(
@@ -48,11 +44,11 @@ function steer(
   said: string,
 ): void {
   withCommonOptions(program.command(name).description(description).argument('<run>')).action((runId: string, options: CommonOptions) =>
-    onOpenRun(runId, options, name, act, said),
+    changeOpenRun(runId, options, name, act, said),
   );
 }
 
-async function onOpenRun(
+async function changeOpenRun(
   runId: string,
   options: CommonOptions,
   name: string,

@@ -1,4 +1,4 @@
-import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { Worker, type NativeConnection, type WorkerDeploymentOptions, type WorkerOptions } from '@temporalio/worker';
 import { TASK_QUEUES } from '../core/queues.js';
 import { RefineLoopPlugin, type RefineLoopPluginOptions } from './plugin.js';
 import { ensureSearchAttributes } from './search-attributes.js';
@@ -6,7 +6,12 @@ import { ensureSearchAttributes } from './search-attributes.js';
 export interface CreateWorkerOptions extends RefineLoopPluginOptions {
   connection: NativeConnection;
   namespace: string;
+  /** Version of an orchestrator in the worker deployment {@link DEPLOYMENT}; without it, it is of none and serves whatever is there. */
+  buildId?: string;
 }
+
+/** Worker deployment that orchestrators with a build id are versions of. */
+export const DEPLOYMENT = 'refineloop';
 
 /** Steps a worker takes on at once. A device runs one at a time; the rest wait in its host, so that it is never idle. */
 const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
@@ -16,7 +21,7 @@ const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
 };
 
 /** One of the project's own workers, by role. The same plugin makes it that others install. */
-export async function createWorker({ connection, namespace, ...options }: CreateWorkerOptions): Promise<Worker> {
+export async function createWorker({ connection, namespace, buildId, ...options }: CreateWorkerOptions): Promise<Worker> {
   if (options.role === 'orchestrator') await ensureSearchAttributes(connection, namespace);
   return Worker.create({
     connection,
@@ -25,5 +30,11 @@ export async function createWorker({ connection, namespace, ...options }: Create
     plugins: [new RefineLoopPlugin(options)],
     shutdownGraceTime: '10 seconds',
     ...SLOTS[options.role],
+    ...(buildId === undefined ? {} : { workerDeploymentOptions: versioned(buildId) }),
   });
+}
+
+/** Each workflow says itself whether it stays on its version or moves (workflows/). */
+export function versioned(buildId: string): WorkerDeploymentOptions {
+  return { version: { deploymentName: DEPLOYMENT, buildId }, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' };
 }

@@ -2,6 +2,7 @@ import {
   CancellationScope,
   ChildWorkflowCancellationType,
   ParentClosePolicy,
+  WorkflowIdReusePolicy,
   getExternalWorkflowHandle,
   isCancellation,
   setCurrentDetails,
@@ -17,6 +18,7 @@ import type { RunRef, RunState } from '../core/types.js';
 import { concurrencySignal, pauseSignal, resumeSignal, retryUpdate, runProgressQuery } from './messages.js';
 import { refinePartition, type PartitionResult } from './refine-partition.js';
 import { indexing, orchestration } from './run-activities.js';
+import { versioned } from './versioning.js';
 import { attributes } from './search-attributes.js';
 
 export interface RefineDatasetInput {
@@ -101,6 +103,9 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
   }
 }
 
+// As long as the run, and so it moves with every deployment; what changes in it stands behind `patched`.
+versioned('AUTO_UPGRADE', refineDataset);
+
 async function finish(run: RunRef, ended: 'completed' | 'budget_reached' | 'cancelled'): Promise<FinishRunResult> {
   const result = await orchestration.finishRun({ run, ended });
   const counts = Object.entries(result.items).map(([state, n]) => `| ${state} | ${n} |`);
@@ -121,6 +126,8 @@ async function runPartition(
   const { paused, concurrency } = control();
   const partition = await startChild(refinePartition, {
     workflowId: partitionWorkflowId(input.run.runId, n),
+    // Of a root that was terminated, and started again before its partitions were gone.
+    workflowIdReusePolicy: WorkflowIdReusePolicy.TERMINATE_IF_RUNNING,
     staticSummary: `${input.run.runId}: items ${from}..${to - 1}`,
     // A root that is gone takes its partitions along; items in flight end on their own and are recorded.
     parentClosePolicy: ParentClosePolicy.TERMINATE,

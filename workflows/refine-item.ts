@@ -28,6 +28,7 @@ import {
 } from '../core/types.js';
 import { itemDoneSignal } from './messages.js';
 import { cheaply, MOST_ATTEMPTS, orchestration } from './run-activities.js';
+import { versioned } from './versioning.js';
 import { attributes, type AttributeValues } from './search-attributes.js';
 
 export interface RefineItemInput {
@@ -68,6 +69,9 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
   if (outcome.failure) throw ApplicationFailure.nonRetryable(outcome.failure.message, outcome.failure.type, outcome.failure);
   return done;
 }
+
+// Begun and ended on one version of the workers.
+versioned('PINNED', refineItem);
 
 /** An outcome of many rounds is left in the records of its steps, where the activity reads it. */
 function small(outcome: ItemOutcome, failures: Record<string, FailedStep>): ItemOutcome | DerivedOutcome {

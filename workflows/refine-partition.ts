@@ -3,11 +3,12 @@ import {
   ParentClosePolicy,
   WorkflowIdReusePolicy,
   condition,
-  continueAsNew,
   getExternalWorkflowHandle,
   isCancellation,
+  makeContinueAsNewFunc,
   setCurrentDetails,
   setHandler,
+  sleep,
   startChild,
   upsertSearchAttributes,
   workflowInfo,
@@ -20,6 +21,7 @@ import type { RunRef } from '../core/types.js';
 import { concurrencySignal, itemDoneSignal, partitionProgressQuery, pauseSignal, resumeSignal } from './messages.js';
 import { refineItem } from './refine-item.js';
 import { orchestration } from './run-activities.js';
+import { isTimeToContinue, onCurrentVersion, versioned } from './versioning.js';
 import { attributes } from './search-attributes.js';
 
 export interface RefinePartitionInput {
@@ -45,8 +47,8 @@ export interface PartitionResult {
 
 /** Items read at once, and started before the history is begun anew. */
 const PAGE_ITEMS = 500;
-/** How often items that were started before a continue-as-new are looked up, should their word be lost. */
-const RECONCILE_EVERY = '1 minute';
+/** How often items in flight are looked up, should their word be lost: doubling from the first to the last while nothing ends. */
+const [FIRST_LOOK_MS, LAST_LOOK_MS] = [60_000, 16 * 60_000];
 
 /**
  * A part of a run: starts its items in the index's order, at most `window` at once, within its share of the budget.
@@ -55,18 +57,19 @@ const RECONCILE_EVERY = '1 minute';
 export async function refinePartition(input: RefinePartitionInput): Promise<PartitionResult> {
   const { run, worstCaseImages } = input;
   const running = new Map<string, IndexPageEntry>((input.carried?.running ?? []).map((entry) => [entry.key, entry]));
-  /** Items whose end no promise of this execution will tell. */
-  const unwatched = new Set(running.keys());
   let budget = input.carried?.budget ?? emptyBudget();
   let paused = input.paused;
   let window = input.window;
   let budgetReached = false;
   let next: number | null = input.from;
   let startedHere = 0;
+  let endedHere = 0;
+  /** The item whose workflow is being started: not there yet, and no sign that it has ended. */
+  let starting: string | null = null;
 
   const onDone = (done: ItemDone) => {
     if (!running.delete(done.key)) return;
-    unwatched.delete(done.key);
+    endedHere++;
     budget = finished(budget, worstCaseImages, done.spent);
   };
   setHandler(itemDoneSignal, onDone, { description: "From an item, once its record is written: frees the item's slot." });
@@ -77,20 +80,26 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
 
   const reconcile = async (entries: IndexPageEntry[]) => {
     const items = entries.map(({ offset, id, key }) => ({ offset, id, key }));
-    const { over } = await orchestration.reconcileItems({ run, items });
+    // A server or store that is away for longer than an activity is tried: at the next look.
+    const { over } = await orchestration.reconcileItems({ run, items }).catch(() => ({ over: [] }));
     over.forEach(onDone);
   };
 
-  /** Waits for what running items will change; looks after those that nobody watches. */
-  const waitUntil = async (ready: () => boolean) => {
-    while (!ready()) {
-      if (unwatched.size === 0) await condition(() => ready() || unwatched.size > 0);
-      else if (!(await condition(ready, RECONCILE_EVERY))) await reconcile([...unwatched].map((key) => running.get(key)!));
+  /** Nobody tells of an item that was started by an earlier execution, or reset, and then terminated. */
+  const lookAfter = async (): Promise<never> => {
+    for (let pause = FIRST_LOOK_MS; ;) {
+      const [before, ended] = [new Set(running.keys()), endedHere];
+      await sleep(pause);
+      const still = [...running.values()].filter(({ key }) => before.has(key) && key !== starting);
+      if (still.length > 0) await reconcile(still);
+      pause = endedHere > ended ? FIRST_LOOK_MS : Math.min(2 * pause, LAST_LOOK_MS);
     }
   };
+  void CancellationScope.nonCancellable(lookAfter);
 
   const startItem = async (entry: IndexPageEntry) => {
     running.set(entry.key, entry);
+    starting = entry.key;
     budget = started(budget, worstCaseImages);
     startedHere++;
     try {
@@ -109,7 +118,9 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
       void child.result().catch(() => (running.has(entry.key) ? reconcile([entry]) : undefined));
     } catch (error) {
       if (isCancellation(error)) throw error;
-      unwatched.add(entry.key); // Already running, from an earlier execution of this run.
+      // Already running, from an earlier execution of this run.
+    } finally {
+      starting = null;
     }
   };
 
@@ -122,9 +133,15 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         to: input.to,
         limit: PAGE_ITEMS,
       });
+      next = page.next;
       for (const entry of page.entries) {
         if (running.has(entry.key)) continue;
-        await waitUntil(() => !paused && running.size < window && reserve(budget, input.budget, worstCaseImages) !== 'wait');
+        const isFree = () => !paused && running.size < window && reserve(budget, input.budget, worstCaseImages) !== 'wait';
+        await condition(() => isTimeToContinue() || isFree());
+        if (startedHere >= PAGE_ITEMS || isTimeToContinue()) {
+          next = entry.offset;
+          break;
+        }
         if (reserve(budget, input.budget, worstCaseImages) === 'reached') {
           budgetReached = true;
           break;
@@ -132,10 +149,9 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         await startItem(entry);
         setCurrentDetails(`Items up to ${entry.offset - input.from + 1} of ${input.to - input.from} started, ${running.size} in flight.`);
       }
-      next = page.next;
       // A history holds 51,200 events at most; each item adds about ten. Items in flight are carried along.
-      if (next !== null && !budgetReached && (startedHere >= PAGE_ITEMS || workflowInfo().continueAsNewSuggested)) {
-        await continueAsNew<typeof refinePartition>({
+      if (next !== null && !budgetReached && (startedHere >= PAGE_ITEMS || isTimeToContinue())) {
+        await makeContinueAsNewFunc<typeof refinePartition>(onCurrentVersion())({
           ...input,
           from: next,
           paused,
@@ -144,7 +160,7 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         });
       }
     }
-    await waitUntil(() => running.size === 0);
+    await condition(() => running.size === 0);
   } catch (error) {
     if (isCancellation(error)) {
       await CancellationScope.nonCancellable(() => cancelItems());
@@ -161,7 +177,9 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         .cancel()
         .catch(() => undefined); // It has ended meanwhile.
     }
-    for (const key of running.keys()) unwatched.add(key);
-    await waitUntil(() => running.size === 0);
+    await condition(() => running.size === 0);
   }
 }
+
+// Moves to a new version of the workers where it begins anew, and its further items with it.
+versioned('PINNED', refinePartition);

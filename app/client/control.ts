@@ -48,10 +48,10 @@ export async function requireRun({ storeUri, runId }: RunName): Promise<void> {
   throw new InvalidInput(`no run ${runId} in ${storeUri}; ${known}. Another store is named with --store`);
 }
 
-/** Items that a retry would take up: all failed ones, or those named. */
+/** Items that a retry would take up: all that failed or were cancelled, or those named. */
 export async function itemsToRetry({ storeUri, runId }: RunName, ids: string[]): Promise<string[]> {
   const records = await (await openStore(storeUri)).run(runId).listItems();
-  if (ids.length === 0) return records.filter((r) => r.state === 'failed').map((r) => r.key);
+  if (ids.length === 0) return records.filter((r) => r.state === 'failed' || r.state === 'cancelled').map((r) => r.key);
   return ids.map((id) => {
     const record = records.find((r) => r.id === id || r.key === id);
     if (!record) throw new InvalidInput(`run ${runId} has no record of an item ${JSON.stringify(id)}; see \`refineloop items ${runId}\``);

@@ -47,11 +47,12 @@ export async function getStatus(client: Client | null, run: RunName): Promise<Ru
   const live = client ? await liveState(client, files) : null;
   const kept = await files.readState();
   const manifest = await files.readManifest();
-  const state = live?.state ?? kept?.state ?? 'starting';
+  const told = live?.state ?? kept?.state ?? 'starting';
   const startedAt = kept?.startedAt ?? manifest!.createdAt;
-  const finishedAt = isOver(state) && kept?.finishedAt ? Date.parse(kept.finishedAt) : Date.now();
+  const finishedAt = isOver(told) && kept?.finishedAt ? Date.parse(kept.finishedAt) : Date.now();
   const elapsedSeconds = Math.max(0, (finishedAt - Date.parse(startedAt)) / 1000);
-  const items = await countItems(files, isOver(state) ? 0 : (live?.running ?? 0), state);
+  const items = await countItems(files, isOver(told) ? 0 : (live?.running ?? 0), told);
+  const state = ended(told, items.failed);
   const ledger = await store.readLedger(run.runId, { closed: isOver(state) });
   return {
     runId: run.runId,
@@ -63,6 +64,12 @@ export async function getStatus(client: Client | null, run: RunName): Promise<Ru
     etaSeconds: isOver(state) || state === 'paused' ? null : eta(await imagesLeft(files, ledger), elapsedSeconds),
     source: live ? 'server' : 'store',
   };
+}
+
+/** An item that was reset after the run's end may have changed how it ended. */
+function ended(state: RunState, failed: number): RunState {
+  if (state !== 'completed' && state !== 'completed_with_failures') return state;
+  return failed > 0 ? 'completed_with_failures' : 'completed';
 }
 
 async function countItems(files: RunFiles, running: number, state: RunState): Promise<RunStatus['items']> {

@@ -1,9 +1,10 @@
 /** Every recorded history must replay on the workflows as they are now: a change that breaks runs which are open fails here. */
 import { jest } from '@jest/globals';
-import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
-import { ROOT, scratch } from '../support/cli.js';
+import { changed } from '../support/changed-workflows.js';
+import { ROOT } from '../support/cli.js';
 
 jest.setTimeout(120_000);
 
@@ -30,18 +31,6 @@ async function replay(workflowBundle: WorkflowBundle): Promise<Record<string, st
     found[workflowId] = error ? `${error.name}: ${error.message}` : null;
   }
   return found;
-}
-
-/** A copy of the sources with one line changed. */
-function changed(file: string, from: string, to: string): string {
-  const root = scratch();
-  for (const folder of ['workflows', 'core', 'activities']) cpSync(join(ROOT, folder), join(root, folder), { recursive: true });
-  for (const name of ['node_modules', 'package.json', 'tsconfig.json']) symlinkSync(join(ROOT, name), join(root, name));
-  const path = join(root, file);
-  const source = readFileSync(path, 'utf8');
-  expect(source).toContain(from);
-  writeFileSync(path, source.replace(from, to));
-  return root;
 }
 
 test('there is a history of every workflow and of every way it can go', () => {

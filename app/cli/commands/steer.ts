@@ -30,7 +30,7 @@ export function steerCommands(program: Command): void {
   const collect = (value: string, before: string[]): string[] => [...before, value];
   const command = program
     .command('retry')
-    .description('take the failed items up again; no finished step runs again')
+    .description('take failed and cancelled items up again; no finished step runs again')
     .argument('<run>')
     .option('--item <id>', 'this item, failed or not; may be repeated', collect, []);
   withStartOptions(command).action(retry);

@@ -1,6 +1,7 @@
 import { NativeConnection } from '@temporalio/worker';
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { InvalidInput } from '../../../core/errors.js';
 import type { QueueRole } from '../../../core/item-plan.js';
 import { storeUri } from '../../../engine/storage/index.js';
 import { createWorker } from '../../../workers/index.js';
@@ -13,6 +14,7 @@ interface WorkerCommandOptions extends CommonOptions {
   queue: QueueRole;
   device: number;
   provider: string;
+  buildId?: string;
 }
 
 export function workerCommand(program: Command): void {
@@ -21,8 +23,11 @@ export function workerCommand(program: Command): void {
     .description('one worker for a cluster; ends on Ctrl-C or SIGTERM when its steps are through')
     .addOption(new Option('--queue <role>', 'what it works on').choices(['orchestrator', 'cpu', 'gpu']).makeOptionMandatory())
     .option('--device <n>', 'device of a gpu worker; one worker a device', integer(0, 1023), 0)
-    .option('--provider <name>', 'ONNX Runtime execution provider of a gpu worker', 'cpu');
+    .option('--provider <name>', 'ONNX Runtime execution provider of a gpu worker', 'cpu')
+    .option('--build-id <id>', 'version of an orchestrator in the worker deployment "refineloop"; see docs/deploying.md');
   withCommonOptions(command).action(async (options: WorkerCommandOptions) => {
+    if (options.buildId !== undefined && options.queue !== 'orchestrator')
+      throw new InvalidInput(`--build-id is for orchestrators: a worker on queue ${options.queue} runs no workflows`);
     const settings = await findServer({ ...options, storeUri: storeOf(options) });
     if (!settings)
       throw new ServiceUnreachable('no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start `refineloop dev`');
@@ -33,8 +38,8 @@ export function workerCommand(program: Command): void {
     try {
       // A store that is named here is where this machine sees it; else the run says where it is.
       const store = options.store === undefined ? undefined : storeUri(options.store, process.cwd());
-      const { queue: role, device, provider } = options;
-      const worker = await createWorker({ connection, namespace, role, device, provider, store });
+      const { queue: role, device, provider, buildId } = options;
+      const worker = await createWorker({ connection, namespace, role, device, provider, store, buildId });
       note(
         `worker on queue ${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}, server ${connectionOptions.address ?? 'localhost:7233'}, namespace ${namespace}, pid ${process.pid}`,
       );

@@ -3,11 +3,12 @@ import { hostname, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
-import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
-import { ActivityServices, createActivities } from '../activities/index.js';
+import { Runtime, type BundleOptions, type ReplayWorkerOptions, type Worker, type WorkerOptions } from '@temporalio/worker';
+import { ActivityServices, createActivities, stepMetrics, type StepMetrics } from '../activities/index.js';
 import { sha256Hex } from '../core/content-hash.js';
 import type { QueueRole } from '../core/item-plan.js';
 import { InferenceHost } from '../engine/inference/index.js';
+import { observeActivities } from './observe-activities.js';
 import { ensureSearchAttributes } from './search-attributes.js';
 
 export interface RefineLoopPluginOptions {
@@ -43,9 +44,15 @@ export class RefineLoopPlugin extends SimplePlugin {
 
   constructor(options: RefineLoopPluginOptions) {
     const { role, device = 0, provider = 'cpu', threads, store, modelPath } = options;
-    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads }) : null;
+    const onBusy = (seconds: number) => metrics().deviceBusy.record(seconds, { device: services.device });
+    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads, onBusy }) : null;
     const worker = `${hostname()}-${process.pid}-${role}${role === 'gpu' ? `-${device}` : ''}`;
-    super({ name: 'refineloop', activities: createActivities(new ActivityServices({ worker, host, store, modelPath })) });
+    const services = new ActivityServices({ worker, host, metrics, store, modelPath });
+    super({
+      name: 'refineloop',
+      activities: createActivities(services),
+      workerInterceptors: { activity: [(context) => observeActivities(context, metrics, worker, services.device)] },
+    });
     this.host = host;
     this.role = role;
   }
@@ -73,6 +80,13 @@ export class RefineLoopPlugin extends SimplePlugin {
       await this.host?.close();
     }
   }
+}
+
+let made: StepMetrics | undefined;
+
+/** Of this process's runtime, which is settled when the first worker is made. */
+function metrics(): StepMetrics {
+  return (made ??= stepMetrics(Runtime.instance().metricMeter));
 }
 
 type HasWorkflows = Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>;

@@ -6,6 +6,7 @@ import {
   continueAsNew,
   getExternalWorkflowHandle,
   isCancellation,
+  metricMeter,
   setCurrentDetails,
   setHandler,
   startChild,
@@ -63,11 +64,18 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   let budgetReached = false;
   let next: number | null = input.from;
   let startedHere = 0;
+  /** Items that are still to be started: of the page that was read, and at most of those behind it. */
+  let waiting = 0;
+  let unread = input.to - input.from;
+
+  const open = metricMeter.createGauge('refineloop_items_open', 'int', '', 'Items of a run that are not over');
+  const tellOpen = () => open.set(running.size + waiting + unread, { run: run.runId, partition: input.partition });
 
   const onDone = (done: ItemDone) => {
     if (!running.delete(done.key)) return;
     unwatched.delete(done.key);
     budget = finished(budget, worstCaseImages, done.spent);
+    tellOpen();
   };
   setHandler(itemDoneSignal, onDone, { description: "From an item, once its record is written: frees the item's slot." });
   setHandler(pauseSignal, () => void (paused = true));
@@ -122,6 +130,9 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         to: input.to,
         limit: PAGE_ITEMS,
       });
+      waiting = page.entries.filter(({ key }) => !running.has(key)).length;
+      unread = page.next === null ? 0 : input.to - page.next;
+      tellOpen();
       for (const entry of page.entries) {
         if (running.has(entry.key)) continue;
         await waitUntil(() => !paused && running.size < window && reserve(budget, input.budget, worstCaseImages) !== 'wait');
@@ -129,6 +140,7 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
           budgetReached = true;
           break;
         }
+        waiting = Math.max(0, waiting - 1);
         await startItem(entry);
         setCurrentDetails(`Items up to ${entry.offset - input.from + 1} of ${input.to - input.from} started, ${running.size} in flight.`);
       }
@@ -148,12 +160,20 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   } catch (error) {
     if (isCancellation(error)) {
       await CancellationScope.nonCancellable(() => cancelItems());
+      nothingOpen();
       upsertSearchAttributes(attributes({ RefineStatus: 'cancelled' }));
     }
     throw error;
   }
+  nothingOpen();
   upsertSearchAttributes(attributes({ RefineStatus: budgetReached ? 'budget_reached' : 'completed' }));
   return { budgetReached };
+
+  /** What a budget or a cancellation left is not to be started. */
+  function nothingOpen(): void {
+    [waiting, unread] = [0, 0];
+    tellOpen();
+  }
 
   async function cancelItems(): Promise<void> {
     for (const { key } of running.values()) {

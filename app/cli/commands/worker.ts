@@ -6,10 +6,10 @@ import { storeUri } from '../../../engine/storage/index.js';
 import { createWorker } from '../../../workers/index.js';
 import { findServer } from '../../client/connect.js';
 import { ServiceUnreachable } from '../../client/service-unreachable.js';
-import { integer, storeOf, withCommonOptions, type CommonOptions } from '../context.js';
-import { note } from '../output.js';
+import { installTelemetry, type TelemetryOptions } from '../../embedded/telemetry.js';
+import { integer, storeOf, withCommonOptions, withTelemetryOptions, type CommonOptions } from '../context.js';
 
-interface WorkerCommandOptions extends CommonOptions {
+interface WorkerCommandOptions extends CommonOptions, TelemetryOptions {
   queue: QueueRole;
   device: number;
   provider: string;
@@ -22,11 +22,12 @@ export function workerCommand(program: Command): void {
     .addOption(new Option('--queue <role>', 'what it works on').choices(['orchestrator', 'cpu', 'gpu']).makeOptionMandatory())
     .option('--device <n>', 'device of a gpu worker; one worker a device', integer(0, 1023), 0)
     .option('--provider <name>', 'ONNX Runtime execution provider of a gpu worker', 'cpu');
-  withCommonOptions(command).action(async (options: WorkerCommandOptions) => {
+  withTelemetryOptions(withCommonOptions(command)).action(async (options: WorkerCommandOptions) => {
     const settings = await findServer({ ...options, storeUri: storeOf(options) });
     if (!settings)
       throw new ServiceUnreachable('no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start `refineloop dev`');
     const { connectionOptions, namespace } = settings;
+    const log = installTelemetry(options);
     const connection = await NativeConnection.connect(connectionOptions).catch((error: unknown) => {
       throw new ServiceUnreachable(`no Temporal server answers on ${connectionOptions.address ?? 'localhost:7233'}`, { cause: error });
     });
@@ -35,7 +36,7 @@ export function workerCommand(program: Command): void {
       const store = options.store === undefined ? undefined : storeUri(options.store, process.cwd());
       const { queue: role, device, provider } = options;
       const worker = await createWorker({ connection, namespace, role, device, provider, store });
-      note(
+      log(
         `worker on queue ${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}, server ${connectionOptions.address ?? 'localhost:7233'}, namespace ${namespace}, pid ${process.pid}`,
       );
       await worker.run();

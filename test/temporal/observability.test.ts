@@ -1,0 +1,187 @@
+/** What can be seen of workers from outside: metrics that Prometheus would read, logs that a machine would. */
+import { jest } from '@jest/globals';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import getPort from 'get-port';
+import { cliJson, scratch, startCli, cli, type RunningCli } from '../support/cli.js';
+import { startChatServer, type ChatServer } from '../support/chat-server.js';
+import { Cluster } from '../support/cluster.js';
+import { until } from '../support/processes.js';
+import { completed, readLedger, type LedgerRow, type RunDocument } from '../support/runs.js';
+import { CONTROL, CREATURES, WRITTEN, writeRecipe } from '../support/small-recipe.js';
+
+jest.setTimeout(240_000);
+
+const folder = scratch();
+const store = join(folder, 'store');
+const ROLES = ['orchestrator', 'cpu', 'gpu'] as const;
+let chat: ChatServer;
+let cluster: Cluster;
+let workers: RunningCli[];
+let ledger: LedgerRow[];
+/** By role, once the run is over. */
+let scraped: Sample[][];
+
+/** One line of what Prometheus reads. */
+interface Sample {
+  name: string;
+  tags: Record<string, string>;
+  value: number;
+}
+
+async function scrape(port: number): Promise<Sample[]> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return lines.map((line) => {
+    const [, name, tags = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line)!;
+    return {
+      name: name!,
+      tags: Object.fromEntries([...tags.matchAll(/(\w+)="([^"]*)"/g)].map(([, tag, v]) => [tag!, v!])),
+      value: Number(value),
+    };
+  });
+}
+
+/** Sum over all workers of the samples that have these tags. */
+function sum(name: string, tags: Record<string, string> = {}): number {
+  const fits = (sample: Sample) => sample.name === name && Object.entries(tags).every(([tag, value]) => sample.tags[tag] === value);
+  return scraped
+    .flat()
+    .filter(fits)
+    .reduce((total, { value }) => total + value, 0);
+}
+
+/** A run with a critic that costs money and, for one item, answers nothing. */
+beforeAll(async () => {
+  [chat, cluster] = await Promise.all([startChatServer(), Cluster.start()]);
+  const dataset = join(folder, 'data');
+  mkdirSync(dataset);
+  const rows = ['plain', 'refusing'].map((text, i) => {
+    const name = `creature-${String(601 + i).padStart(4, '0')}.png`;
+    copyFileSync(join(CREATURES, 'test', name), join(dataset, name));
+    return JSON.stringify({ file_name: name, id: text, text, feedback: 'It is rounder.' });
+  });
+  writeFileSync(join(dataset, 'metadata.jsonl'), rows.join('\n'));
+  const feedback = { source: 'chat', base_url: chat.url, model: 'eyes', price: { input: 1, output: 10 } };
+  const recipe = writeRecipe(folder, { arms: [CONTROL, WRITTEN, { name: 'vlm', feedback }], dataset: { uri: dataset } });
+  const ports = await Promise.all(ROLES.map(() => getPort()));
+  workers = ROLES.map((role, i) =>
+    startCli(['worker', '--queue', role, '--address', cluster.address, '--metrics', `127.0.0.1:${ports[i]}`], {
+      env: { OPENAI_API_KEY: 'a-key', REFINELOOP_LOG_FORMAT: 'json' },
+    }),
+  );
+  await Promise.all(workers.map((worker, i) => worker.saw(`worker on queue ${ROLES[i]}`)));
+  await cliJson<RunDocument>(['run', recipe, '--run', 'seen', '--store', store, '--address', cluster.address], 3);
+  ledger = await readLedger(store, 'seen', true);
+  scraped = await Promise.all(ports.map(scrape));
+  // The same again: its records are found.
+  await cliJson<RunDocument>(['run', recipe, '--run', 'again', '--store', store, '--address', cluster.address], 3);
+  const again = await readLedger(store, 'again', true);
+  const before = sum('refineloop_steps_total', { status: 'recorded' });
+  scraped = await Promise.all(ports.map(scrape));
+  expect(sum('refineloop_steps_total', { status: 'recorded' }) - before).toBe(again.filter(({ status }) => status === 'recorded').length);
+  ledger.push(...again);
+}, 240_000);
+
+afterAll(async () => {
+  await cluster.stop();
+  await chat.close();
+});
+
+test('metrics count what the ledger says', () => {
+  const steps = (step: string, status: string) => ledger.filter((row) => row.step === step && row.status === status).length;
+  for (const step of ['generate', 'embed', 'feedback', 'score'])
+    for (const status of ['completed', 'failed', 'recorded', 'cancelled', 'unknown'])
+      expect([step, status, sum('refineloop_steps_total', { step, status })]).toEqual([step, status, steps(step, status)]);
+  const images = completed(ledger).filter(({ step }) => step === 'generate');
+  expect(sum('refineloop_images_total')).toBe(images.length);
+  expect(sum('refineloop_images_total', { source: 'round0' })).toBe(images.filter(({ arm }) => arm === null).length);
+  expect(sum('refineloop_steps_total', { source: 'chat', step: 'feedback' })).toBe(
+    ledger.filter(({ arm, step }) => arm === 'vlm' && step === 'feedback').length,
+  );
+  const usd = ledger.reduce((total, row) => total + (row.usd ?? 0), 0);
+  expect(usd).toBeGreaterThan(0);
+  expect(sum('refineloop_cost_usd_sum')).toBeCloseTo(usd, 9);
+});
+
+test('metrics say how long steps took, waited and had a device, and how they failed', () => {
+  const seconds = ledger.reduce((total, row) => total + (row.seconds ?? 0), 0);
+  expect(sum('refineloop_step_seconds_sum')).toBeCloseTo(seconds, 6);
+  const busy = sum('refineloop_device_busy_seconds_sum', { device: 'cpu:0' });
+  const onDevice = ledger.filter(({ device }) => device === 'cpu:0').reduce((total, row) => total + (row.seconds ?? 0), 0);
+  expect(busy).toBeGreaterThan(0.5 * onDevice);
+  expect(busy).toBeLessThanOrEqual(onDevice);
+  expect(sum('refineloop_queue_wait_seconds_count', { step: 'generate' })).toBe(sum('refineloop_images_total'));
+  // A model that refuses is drawn again twice, in both runs; so many attempts failed.
+  expect(sum('refineloop_failures_total', { step: 'feedback', type: 'ModelOutputInvalid' })).toBe(6);
+  expect(sum('refineloop_items_open', { run: 'seen' })).toBe(0);
+});
+
+test("the same address serves the SDK's own metrics", () => {
+  expect(sum('temporal_activity_execution_failed_total', { activity_type: 'writeFeedback' })).toBe(6);
+  expect(sum('temporal_workflow_endtoend_latency_seconds_count', { workflow_type: 'refineItem' })).toBe(4);
+});
+
+interface Line {
+  time: string;
+  level: string;
+  message: string;
+  [field: string]: unknown;
+}
+
+test('with `--log-format json` every line is an object, and that of a failed step says where it stands and its typed error', () => {
+  const lines = workers.flatMap((worker) => {
+    expect(worker.output().stdout).toBe('');
+    return worker
+      .output()
+      .stderr.trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+  });
+  for (const line of lines) {
+    expect(line).toMatchObject({ level: expect.stringMatching(/^(info|warn|error)$/), message: expect.any(String) });
+    expect(new Date(line.time).toISOString()).toBe(line.time);
+  }
+  const failed = lines.filter((line) => line.step === 'feedback' && line.run === 'seen');
+  expect(failed).toHaveLength(3);
+  expect(failed[0]).toMatchObject({
+    level: 'warn',
+    item: 'refusing',
+    arm: 'vlm',
+    round: 1,
+    attempt: 1,
+    worker: expect.stringMatching(/-cpu$/),
+    device: 'cpu',
+    error: { type: 'ModelOutputInvalid', message: expect.stringContaining('I cannot help with that.') },
+  });
+  expect(lines.find((line) => line.message === 'Workflow failed')).toMatchObject({
+    run: 'seen',
+    workflowType: 'refineItem',
+    error: { message: expect.stringContaining('I cannot help with that.') },
+  });
+});
+
+test('an address that is no address, or is taken, is said', async () => {
+  const bad = await cli(['worker', '--queue', 'cpu', '--address', cluster.address, '--metrics', 'nowhere']);
+  expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('such as 127.0.0.1:9464') });
+  const taken = chat.url.match(/127\.0\.0\.1:\d+/)![0];
+  const refused = await cli(['worker', '--queue', 'cpu', '--address', cluster.address, '--metrics', taken]);
+  expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining(`metrics cannot be served on ${taken}`) });
+});
+
+test('`dev` has both for all of its workers, and ends on request', async () => {
+  const port = await getPort();
+  const dev = startCli(['dev', '--store', join(folder, 'dev'), '--json', '--log-format', 'json'], {
+    env: { REFINELOOP_METRICS: `localhost:${port}` },
+  });
+  await dev.saw('"address"');
+  await until('its workers poll', async () => (await scrape(port)).some(({ name }) => name.startsWith('temporal_num_pollers')));
+  dev.signal('SIGINT');
+  const { code, stderr } = await dev.ended;
+  expect(code).toBe(0);
+  const messages = stderr
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as Line).message);
+  expect(messages).toContain('stopping …');
+});

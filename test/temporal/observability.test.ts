@@ -1,9 +1,9 @@
 /** What can be seen of workers from outside: metrics that Prometheus would read, logs that a machine would. */
 import { jest } from '@jest/globals';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import getPort from 'get-port';
-import { cliJson, scratch, startCli, cli, type RunningCli } from '../support/cli.js';
+import { cli, cliJson, ROOT, scratch, startCli, type RunningCli } from '../support/cli.js';
 import { startChatServer, type ChatServer } from '../support/chat-server.js';
 import { Cluster } from '../support/cluster.js';
 import { until } from '../support/processes.js';
@@ -120,6 +120,22 @@ test('metrics say how long steps took, waited and had a device, and how they fai
 test("the same address serves the SDK's own metrics", () => {
   expect(sum('temporal_activity_execution_failed_total', { activity_type: 'writeFeedback' })).toBe(6);
   expect(sum('temporal_workflow_endtoend_latency_seconds_count', { workflow_type: 'refineItem' })).toBe(4);
+});
+
+test('every metric and tag that the dashboard asks for is served', () => {
+  const dashboard = JSON.parse(readFileSync(join(ROOT, 'infra/grafana/refineloop.json'), 'utf8')) as {
+    panels: Array<{ title: string; targets: Array<{ expr: string }> }>;
+  };
+  const asked = dashboard.panels.flatMap(({ title, targets }) => targets.map(({ expr }) => ({ title, expr })));
+  expect(asked.length).toBeGreaterThanOrEqual(dashboard.panels.length);
+  for (const { title, expr } of asked) {
+    const names = expr.match(/\b(refineloop|temporal)_\w+/g) ?? [];
+    const served = scraped.flat().filter(({ name }) => names.includes(name));
+    expect([title, [...new Set(served.map(({ name }) => name))]]).toEqual([title, [...new Set(names)]]);
+    // `instance` is Prometheus's own, the worker's address.
+    const tags = [...expr.matchAll(/by \(([^)]*)\)/g)].flatMap(([, list]) => list!.split(', ')).filter((tag) => tag !== 'instance');
+    for (const tag of tags) expect([title, tag, served.some((sample) => tag in sample.tags)]).toEqual([title, tag, true]);
+  }
 });
 
 interface Line {

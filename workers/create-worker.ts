@@ -1,4 +1,4 @@
-import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import { TASK_QUEUES } from '../core/queues.js';
 import { RefineLoopPlugin, type RefineLoopPluginOptions } from './plugin.js';
 import { ensureSearchAttributes } from './search-attributes.js';
@@ -6,6 +6,8 @@ import { ensureSearchAttributes } from './search-attributes.js';
 export interface CreateWorkerOptions extends RefineLoopPluginOptions {
   connection: NativeConnection;
   namespace: string;
+  /** Further ones, that act before the project's own. */
+  plugins?: WorkerPlugin[];
 }
 
 /** Steps a worker takes on at once. A device runs one at a time; the rest wait in its host, so that it is never idle. */
@@ -16,13 +18,13 @@ const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
 };
 
 /** One of the project's own workers, by role. The same plugin makes it that others install. */
-export async function createWorker({ connection, namespace, ...options }: CreateWorkerOptions): Promise<Worker> {
+export async function createWorker({ connection, namespace, plugins = [], ...options }: CreateWorkerOptions): Promise<Worker> {
   if (options.role === 'orchestrator') await ensureSearchAttributes(connection, namespace);
   return Worker.create({
     connection,
     namespace,
     taskQueue: TASK_QUEUES[options.role],
-    plugins: [new RefineLoopPlugin(options)],
+    plugins: [...plugins, new RefineLoopPlugin(options)],
     shutdownGraceTime: '10 seconds',
     ...SLOTS[options.role],
   });

@@ -29,6 +29,8 @@ export interface RefineLoopPluginOptions {
 /** Only these two are ever chosen between, so that a user's own workflows stay in the bundle. */
 const OWN_WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
 const OWN_BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+/** The same with OpenTelemetry's interceptors, for workers that have its plugin. */
+const TRACED_BUNDLE = fileURLToPath(new URL('../workflow-bundle-traced.js', import.meta.url));
 
 /**
  * Adds the refine loop to a Temporal worker: its activities, and for `orchestrator` its workflows beside the worker's own.
@@ -89,13 +91,14 @@ function metrics(): StepMetrics {
   return (made ??= stepMetrics(Runtime.instance().metricMeter));
 }
 
-type HasWorkflows = Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>;
+type HasWorkflows = Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle' | 'plugins'>;
 
 /** A bundle that the user made stays; a path becomes one that exports both; with neither, our prebuilt bundle. */
 function withOwnWorkflows<T extends HasWorkflows>(options: T): T {
   if (options.workflowBundle) return options;
   if (options.workflowsPath) return { ...options, workflowsPath: combinedWorkflows(options.workflowsPath) };
-  return existsSync(OWN_BUNDLE) ? { ...options, workflowBundle: { codePath: OWN_BUNDLE } } : { ...options, workflowsPath: OWN_WORKFLOWS };
+  const codePath = options.plugins?.some(({ name }) => name === 'OpenTelemetryPlugin') ? TRACED_BUNDLE : OWN_BUNDLE;
+  return existsSync(codePath) ? { ...options, workflowBundle: { codePath } } : { ...options, workflowsPath: OWN_WORKFLOWS };
 }
 
 /**

@@ -8,6 +8,7 @@ import { sha256Hex } from '../../core/content-hash.js';
 import { makeFolder, openStore, storageUnavailable } from '../../engine/storage/index.js';
 import { createWorker } from '../../workers/index.js';
 import { connect, type OpenClient } from '../client/connect.js';
+import { tracing, type Tracing } from '../client/tracing.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 import { embeddedFolder, removeServerFile, writeServerFile } from '../client/server-file.js';
 import { serveStore } from '../web/serve.js';
@@ -76,7 +77,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     stopping.push(server.stop);
     const web = await serveStore(store, webPort);
     stopping.push(web.close);
-    const workers = await startWorkers(server.address, options.devices ?? defaultDevices());
+    const workers = await startWorkers(server.address, options.devices ?? defaultDevices(), await tracing(log));
     stopping.push(workers.stop);
     const settings = {
       connectionOptions: { address: server.address },
@@ -119,14 +120,20 @@ function defaultDevices(): number {
   return Math.min(2, availableParallelism());
 }
 
-async function startWorkers(address: string, devices: number): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
+async function startWorkers(
+  address: string,
+  devices: number,
+  traces: Tracing | null,
+): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
   const threads = Math.max(1, Math.floor(availableParallelism() / devices));
   const hosts = Array.from({ length: devices }, (_, device) => ({ role: 'gpu' as const, device, threads }));
   const options = [{ role: 'orchestrator' as const }, { role: 'cpu' as const }, ...hosts];
   // A connection each: the SDK refuses two workers on one queue of one connection.
   const connections = await Promise.all(options.map(() => NativeConnection.connect({ address })));
   const workers = await Promise.all(
-    options.map((option, i) => createWorker({ connection: connections[i]!, namespace: NAMESPACE, ...option })),
+    options.map((option, i) =>
+      createWorker({ connection: connections[i]!, namespace: NAMESPACE, plugins: traces ? [traces.plugin] : [], ...option }),
+    ),
   );
   const runs = workers.map((worker) => worker.run());
   const failed = new Promise<never>((_, reject) => runs.forEach((run) => void run.catch(reject)));
@@ -135,6 +142,7 @@ async function startWorkers(address: string, devices: number): Promise<{ failed:
     workers.forEach(shutdown);
     await Promise.allSettled(runs);
     await Promise.all(connections.map((connection) => connection.close()));
+    await traces?.flush();
   };
   return { failed, stop };
 }

@@ -1,14 +1,15 @@
-/** What can be seen of workers from outside: metrics that Prometheus would read, logs that a machine would. */
+/** What can be seen of workers from outside: metrics that Prometheus would read, logs that a machine would, traces. */
 import { jest } from '@jest/globals';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import getPort from 'get-port';
-import { cli, cliJson, ROOT, scratch, startCli, type RunningCli } from '../support/cli.js';
+import { cli, cliJson, ROOT, scratch, startCli, startNode, type RunningCli } from '../support/cli.js';
 import { startChatServer, type ChatServer } from '../support/chat-server.js';
 import { Cluster } from '../support/cluster.js';
 import { until } from '../support/processes.js';
 import { completed, readLedger, type LedgerRow, type RunDocument } from '../support/runs.js';
 import { CONTROL, CREATURES, WRITTEN, writeRecipe } from '../support/small-recipe.js';
+import { startTraceReceiver, type Span } from '../support/trace-receiver.js';
 
 jest.setTimeout(240_000);
 
@@ -16,6 +17,7 @@ const folder = scratch();
 const store = join(folder, 'store');
 const ROLES = ['orchestrator', 'cpu', 'gpu'] as const;
 let chat: ChatServer;
+let receiver: Awaited<ReturnType<typeof startTraceReceiver>>;
 let cluster: Cluster;
 let workers: RunningCli[];
 let ledger: LedgerRow[];
@@ -53,7 +55,7 @@ function sum(name: string, tags: Record<string, string> = {}): number {
 
 /** A run with a critic that costs money and, for one item, answers nothing. */
 beforeAll(async () => {
-  [chat, cluster] = await Promise.all([startChatServer(), Cluster.start()]);
+  [chat, receiver, cluster] = await Promise.all([startChatServer(), startTraceReceiver(), Cluster.start()]);
   const dataset = join(folder, 'data');
   mkdirSync(dataset);
   const rows = ['plain', 'refusing'].map((text, i) => {
@@ -64,14 +66,16 @@ beforeAll(async () => {
   writeFileSync(join(dataset, 'metadata.jsonl'), rows.join('\n'));
   const feedback = { source: 'chat', base_url: chat.url, model: 'eyes', price: { input: 1, output: 10 } };
   const recipe = writeRecipe(folder, { arms: [CONTROL, WRITTEN, { name: 'vlm', feedback }], dataset: { uri: dataset } });
+  const traced = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
   const ports = await Promise.all(ROLES.map(() => getPort()));
   workers = ROLES.map((role, i) =>
     startCli(['worker', '--queue', role, '--address', cluster.address, '--metrics', `127.0.0.1:${ports[i]}`], {
-      env: { OPENAI_API_KEY: 'a-key', REFINELOOP_LOG_FORMAT: 'json' },
+      env: { ...traced, OPENAI_API_KEY: 'a-key', REFINELOOP_LOG_FORMAT: 'json' },
     }),
   );
   await Promise.all(workers.map((worker, i) => worker.saw(`worker on queue ${ROLES[i]}`)));
-  await cliJson<RunDocument>(['run', recipe, '--run', 'seen', '--store', store, '--address', cluster.address], 3);
+  const env = { ...traced, OTEL_SERVICE_NAME: 'the-client' };
+  await cliJson<RunDocument>(['run', recipe, '--run', 'seen', '--store', store, '--address', cluster.address], 3, { env });
   ledger = await readLedger(store, 'seen', true);
   scraped = await Promise.all(ports.map(scrape));
   // The same again: its records are found.
@@ -85,7 +89,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await cluster.stop();
-  await chat.close();
+  await Promise.all([chat.close(), receiver.close()]);
 });
 
 test('metrics count what the ledger says', () => {
@@ -129,7 +133,7 @@ test('every metric and tag that the dashboard asks for is served', () => {
   const asked = dashboard.panels.flatMap(({ title, targets }) => targets.map(({ expr }) => ({ title, expr })));
   expect(asked.length).toBeGreaterThanOrEqual(dashboard.panels.length);
   for (const { title, expr } of asked) {
-    const names = expr.match(/\b(refineloop|temporal)_\w+/g) ?? [];
+    const names: string[] = expr.match(/\b(refineloop|temporal)_\w+/g) ?? [];
     const served = scraped.flat().filter(({ name }) => names.includes(name));
     expect([title, [...new Set(served.map(({ name }) => name))]]).toEqual([title, [...new Set(names)]]);
     // `instance` is Prometheus's own, the worker's address.
@@ -168,6 +172,7 @@ test('with `--log-format json` every line is an object, and that of a failed ste
     attempt: 1,
     worker: expect.stringMatching(/-cpu$/),
     device: 'cpu',
+    trace_id: expect.stringMatching(/^[0-9a-f]{32}$/),
     error: { type: 'ModelOutputInvalid', message: expect.stringContaining('I cannot help with that.') },
   });
   expect(lines.find((line) => line.message === 'Workflow failed')).toMatchObject({
@@ -175,6 +180,70 @@ test('with `--log-format json` every line is an object, and that of a failed ste
     workflowType: 'refineItem',
     error: { message: expect.stringContaining('I cannot help with that.') },
   });
+});
+
+test('one trace goes from the run to each attempt of each step, over processes, and says where each stands', async () => {
+  workers.forEach((worker) => worker.signal('SIGTERM'));
+  expect((await Promise.all(workers.map(({ ended }) => ended))).map(({ code }) => code)).toEqual([0, 0, 0]);
+  const { spans } = receiver;
+  const byId = new Map(spans.map((span) => [span.spanId, span]));
+  const way = (span: Span | undefined): string[] => (span ? [...way(byId.get(span.parentSpanId ?? '')), span.name] : []);
+  const toItem = [
+    'StartWorkflow:refineDataset',
+    'RunWorkflow:refineDataset',
+    'StartChildWorkflow:refinePartition',
+    'RunWorkflow:refinePartition',
+    'StartChildWorkflow:refineItem',
+    'RunWorkflow:refineItem',
+  ];
+  const started = spans.filter(({ service }) => service === 'the-client');
+  expect(started.map(({ name }) => name)).toEqual(['StartWorkflow:refineDataset']);
+  const { traceId } = started[0]!;
+
+  // Each is one attempt; `embed` has one for several rows of the ledger, and what is local is traced as well.
+  const generated = spans.filter((span) => span.name === 'RunActivity:generateImage' && span.traceId === traceId);
+  const images = completed(ledger).filter(({ step }) => step === 'generate');
+  expect(generated).toHaveLength(images.length);
+  for (const span of generated) expect(way(span)).toEqual([...toItem, 'StartActivity:generateImage', 'RunActivity:generateImage']);
+  const of = (attributes: Record<string, unknown>) => [attributes['refineloop.item'], attributes['refineloop.arm'] ?? null];
+  expect(new Set(generated.map(({ attributes }) => of(attributes).join()))).toEqual(
+    new Set(images.map(({ item, arm }) => [item, arm].join())),
+  );
+  const refused = spans.filter((span) => span.traceId === traceId && span.attributes['error.type'] === 'ModelOutputInvalid');
+  expect(refused).toHaveLength(3);
+  expect(refused[0]!.attributes).toMatchObject({
+    'refineloop.run': 'seen',
+    'refineloop.item': 'refusing',
+    'refineloop.step': 'feedback',
+    'refineloop.arm': 'vlm',
+    'refineloop.round': 1,
+    'refineloop.attempt': 1,
+    'refineloop.device': 'cpu',
+  });
+  const items = spans.filter((span) => span.name === 'RunWorkflow:refineItem' && span.traceId === traceId);
+  expect(items.map(({ attributes }) => [attributes['refineloop.run'], attributes['refineloop.item']]).sort()).toEqual([
+    ['seen', 'plain'],
+    ['seen', 'refusing'],
+  ]);
+  expect(items[0]!.attributes).not.toHaveProperty('searchAttributes');
+});
+
+test('where no collector is named, nothing of OpenTelemetry is loaded but its interface', async () => {
+  const code = `
+    import { createRequire } from 'node:module';
+    const { tracing } = await import('./dist/app/client/tracing.js');
+    await import('./dist/workers/index.js');
+    const traces = await tracing();
+    const loaded = Object.keys(createRequire(process.cwd() + '/x.js').cache).filter((file) => /opentelemetry/.test(file));
+    console.log(JSON.stringify({ on: traces !== null, packages: [...new Set(loaded.map((file) => file.match(/opentelemetry\\/([^/]+)/)[1]))] }));`;
+  const loaded = async (env: Record<string, string>) => {
+    const { stdout } = await startNode(['--input-type=module', '-e', code], { env }).ended;
+    return JSON.parse(stdout) as { on: boolean; packages: string[] };
+  };
+  expect(await loaded({})).toEqual({ on: false, packages: ['api'] });
+  expect(await loaded({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_SDK_DISABLED: 'true' })).toEqual({ on: false, packages: ['api'] });
+  const on = await loaded({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url });
+  expect(on).toEqual({ on: true, packages: expect.arrayContaining(['api', 'exporter-trace-otlp-proto', 'sdk-trace-base']) });
 });
 
 test('an address that is no address, or is taken, is said', async () => {

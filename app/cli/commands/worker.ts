@@ -5,6 +5,7 @@ import type { QueueRole } from '../../../core/item-plan.js';
 import { storeUri } from '../../../engine/storage/index.js';
 import { createWorker } from '../../../workers/index.js';
 import { findServer } from '../../client/connect.js';
+import { tracing } from '../../client/tracing.js';
 import { ServiceUnreachable } from '../../client/service-unreachable.js';
 import { installTelemetry, type TelemetryOptions } from '../../embedded/telemetry.js';
 import { integer, storeOf, withCommonOptions, withTelemetryOptions, type CommonOptions } from '../context.js';
@@ -28,6 +29,7 @@ export function workerCommand(program: Command): void {
       throw new ServiceUnreachable('no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start `refineloop dev`');
     const { connectionOptions, namespace } = settings;
     const log = installTelemetry(options);
+    const traces = await tracing(log);
     const connection = await NativeConnection.connect(connectionOptions).catch((error: unknown) => {
       throw new ServiceUnreachable(`no Temporal server answers on ${connectionOptions.address ?? 'localhost:7233'}`, { cause: error });
     });
@@ -35,13 +37,15 @@ export function workerCommand(program: Command): void {
       // A store that is named here is where this machine sees it; else the run says where it is.
       const store = options.store === undefined ? undefined : storeUri(options.store, process.cwd());
       const { queue: role, device, provider } = options;
-      const worker = await createWorker({ connection, namespace, role, device, provider, store });
+      const plugins = traces ? [traces.plugin] : [];
+      const worker = await createWorker({ connection, namespace, role, device, provider, store, plugins });
       log(
         `worker on queue ${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}, server ${connectionOptions.address ?? 'localhost:7233'}, namespace ${namespace}, pid ${process.pid}`,
       );
       await worker.run();
     } finally {
       await connection.close();
+      await traces?.flush();
     }
   });
 }

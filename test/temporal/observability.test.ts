@@ -2,10 +2,12 @@
 import { jest } from '@jest/globals';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Worker } from '@temporalio/worker';
 import getPort from 'get-port';
 import { cli, cliJson, ROOT, scratch, startCli, startNode, type RunningCli } from '../support/cli.js';
 import { startChatServer, type ChatServer } from '../support/chat-server.js';
 import { Cluster } from '../support/cluster.js';
+import { workflowIds } from '../support/histories.js';
 import { until } from '../support/processes.js';
 import { completed, readLedger, type LedgerRow, type RunDocument } from '../support/runs.js';
 import { CONTROL, CREATURES, WRITTEN, writeRecipe } from '../support/small-recipe.js';
@@ -226,6 +228,18 @@ test('one trace goes from the run to each attempt of each step, over processes, 
     ['seen', 'refusing'],
   ]);
   expect(items[0]!.attributes).not.toHaveProperty('searchAttributes');
+});
+
+test('what was traced replays where nothing is', async () => {
+  const ids = await workflowIds(store, 'seen');
+  expect(ids).toHaveLength(4);
+  const histories = ids.map(async (workflowId) => ({
+    workflowId,
+    history: await cluster.client.workflow.getHandle(workflowId).fetchHistory(),
+  }));
+  const workflowBundle = { codePath: join(ROOT, 'dist/workflow-bundle.js') };
+  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle }, await Promise.all(histories)))
+    expect([workflowId, error]).toEqual([workflowId, undefined]);
 });
 
 test('where no collector is named, nothing of OpenTelemetry is loaded but its interface', async () => {

@@ -14,6 +14,7 @@ import { scoreStep } from './score.js';
 import type { ActivityServices } from './services.js';
 import type { ItemRef, OrchestratorActivities, StepActivities } from './types.js';
 
+export { BUCKETS, stepMetrics, type StepMetrics } from './metrics.js';
 export { ActivityServices, type ServicesOptions } from './services.js';
 export type * from './types.js';
 

@@ -1,10 +1,11 @@
 import type { InferenceHost } from '../engine/inference/index.js';
-import { openStore, type LedgerWriter, type RunFiles, type Store } from '../engine/storage/index.js';
+import { openStore, type RunFiles, type Store } from '../engine/storage/index.js';
 import { StorageUnavailable } from '../core/errors.js';
 import { memoized } from '../core/memoized.js';
 import { itemPlan, type ItemPlan } from '../core/item-plan.js';
 import type { RunManifest } from '../core/recipe.js';
 import type { RunRef } from '../core/types.js';
+import { CountedLedger, type StepLedger, type StepMetrics } from './metrics.js';
 
 /** A run as an activity sees it: its manifest, its files, and the store they are in. */
 export interface RunContext {
@@ -12,7 +13,7 @@ export interface RunContext {
   plan: ItemPlan;
   store: Store;
   files: RunFiles;
-  ledger: LedgerWriter;
+  ledger: StepLedger;
 }
 
 export interface ServicesOptions {
@@ -20,6 +21,8 @@ export interface ServicesOptions {
   worker: string;
   /** The device's inference host; `null` on workers that run no models. */
   host: InferenceHost | null;
+  /** Where steps are counted; made when the first is. Default: nowhere. */
+  metrics?: () => StepMetrics;
   /** Where this machine sees the store, when that is elsewhere than where the run was started. */
   store?: string;
   /** Maps a model's path as the run names it to where this machine has it. */
@@ -55,6 +58,9 @@ export class ActivityServices {
     const files = store.run(run.runId);
     const manifest = await files.readManifest();
     if (!manifest) throw new StorageUnavailable(`run ${run.runId} has no manifest in ${store.uri}; does this worker see the same store?`);
-    return { manifest, plan: itemPlan(manifest.recipe), store, files, ledger: store.ledgerWriter(run.runId, this.options.worker) };
+    const { worker, metrics } = this.options;
+    const plan = itemPlan(manifest.recipe);
+    const ledger = store.ledgerWriter(run.runId, worker);
+    return { manifest, plan, store, files, ledger: metrics ? new CountedLedger(ledger, plan, metrics) : ledger };
   }
 }

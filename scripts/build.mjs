@@ -4,6 +4,7 @@
  * the bundle starts several times faster than one that bundles for itself.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, extname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { hashOf, run, step, StepError } from './setup-step.mjs';
@@ -13,6 +14,9 @@ const DIST = join(ROOT, 'dist');
 const SOURCE_FOLDERS = ['core', 'workflows', 'activities', 'workers', 'engine', 'app'];
 const BUNDLED_FOLDERS = ['core', 'workflows'];
 const BUNDLE = join(DIST, 'workflow-bundle.js');
+/** The same with OpenTelemetry's interceptors, so that workers without it carry none of them. */
+const TRACED_BUNDLE = join(DIST, 'workflow-bundle-traced.js');
+const TRACING = '@temporalio/interceptors-opentelemetry/lib/workflow-interceptors';
 /** Files beside the sources that are served or read at run time: pages, styles, pictures. */
 const ASSETS = ['.html', '.css', '.js', '.svg', '.png', '.ico', '.webmanifest'];
 
@@ -34,7 +38,11 @@ export async function build() {
     }),
   );
   const bundled = hashOf([...settings, ...sourceParts(BUNDLED_FOLDERS)]);
-  await onceFor('bundled', bundled, BUNDLE, () => step('bundle workflows', bundleWorkflows));
+  await onceFor('bundled', bundled, BUNDLE, () => step('bundle workflows', () => bundleWorkflows(BUNDLE)));
+  const modules = [createRequire(import.meta.url).resolve(TRACING)];
+  await onceFor('bundled-traced', bundled, TRACED_BUNDLE, () =>
+    step('bundle workflows, traced', () => bundleWorkflows(TRACED_BUNDLE, modules)),
+  );
 }
 
 /** Does the work unless its stamp says that it was done for these sources; the stamp is written last. */
@@ -89,7 +97,7 @@ function copyAssets() {
   }
 }
 
-async function bundleWorkflows() {
+async function bundleWorkflows(bundle, workflowInterceptorModules = []) {
   const workflowsPath = join(DIST, 'workflows', 'index.js');
   if (!existsSync(workflowsPath)) throw new StepError('failed: workflows/index.ts is not there, so there is nothing to bundle');
   const { bundleWorkflowCode } = await import('@temporalio/worker');
@@ -104,9 +112,9 @@ async function bundleWorkflows() {
     error: log('error'),
   };
   try {
-    const { code } = await bundleWorkflowCode({ workflowsPath, logger });
-    writeFileSync(`${BUNDLE}.${process.pid}`, code);
-    renameSync(`${BUNDLE}.${process.pid}`, BUNDLE);
+    const { code } = await bundleWorkflowCode({ workflowsPath, workflowInterceptorModules, logger });
+    writeFileSync(`${bundle}.${process.pid}`, code);
+    renameSync(`${bundle}.${process.pid}`, bundle);
   } catch (error) {
     const lines = [...said, String(error)].join('\n').split('\n');
     throw new StepError(['failed: bundling the workflows', ...lines.slice(-15).map((line) => `  | ${line}`)].join('\n'));

@@ -1,4 +1,4 @@
-import { Worker, type NativeConnection, type WorkerDeploymentOptions, type WorkerOptions } from '@temporalio/worker';
+import { Worker, type NativeConnection, type WorkerDeploymentOptions, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import { TASK_QUEUES } from '../core/queues.js';
 import { RefineLoopPlugin, type RefineLoopPluginOptions } from './plugin.js';
 import { ensureSearchAttributes } from './search-attributes.js';
@@ -8,6 +8,8 @@ export interface CreateWorkerOptions extends RefineLoopPluginOptions {
   namespace: string;
   /** Version of an orchestrator in the worker deployment {@link DEPLOYMENT}; without it, it is of none and serves whatever is there. */
   buildId?: string;
+  /** Further ones, that act before the project's own. */
+  plugins?: WorkerPlugin[];
 }
 
 /** Worker deployment that orchestrators with a build id are versions of. */
@@ -21,13 +23,13 @@ const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
 };
 
 /** One of the project's own workers, by role. The same plugin makes it that others install. */
-export async function createWorker({ connection, namespace, buildId, ...options }: CreateWorkerOptions): Promise<Worker> {
+export async function createWorker({ connection, namespace, buildId, plugins = [], ...options }: CreateWorkerOptions): Promise<Worker> {
   if (options.role === 'orchestrator') await ensureSearchAttributes(connection, namespace);
   return Worker.create({
     connection,
     namespace,
     taskQueue: TASK_QUEUES[options.role],
-    plugins: [new RefineLoopPlugin(options)],
+    plugins: [...plugins, new RefineLoopPlugin(options)],
     shutdownGraceTime: '10 seconds',
     ...SLOTS[options.role],
     ...(buildId === undefined ? {} : { workerDeploymentOptions: versioned(buildId) }),

@@ -3,11 +3,12 @@ import { hostname, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
-import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
-import { ActivityServices, createActivities } from '../activities/index.js';
+import { Runtime, type BundleOptions, type ReplayWorkerOptions, type Worker, type WorkerOptions } from '@temporalio/worker';
+import { ActivityServices, createActivities, stepMetrics, type StepMetrics } from '../activities/index.js';
 import { sha256Hex } from '../core/content-hash.js';
 import type { QueueRole } from '../core/item-plan.js';
 import { InferenceHost } from '../engine/inference/index.js';
+import { observeActivities } from './observe-activities.js';
 import { ensureSearchAttributes } from './search-attributes.js';
 
 export interface RefineLoopPluginOptions {
@@ -28,6 +29,8 @@ export interface RefineLoopPluginOptions {
 /** Only these two are ever chosen between, so that a user's own workflows stay in the bundle. */
 const OWN_WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
 const OWN_BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+/** The same with OpenTelemetry's interceptors, for workers that have its plugin. */
+const TRACED_BUNDLE = fileURLToPath(new URL('../workflow-bundle-traced.js', import.meta.url));
 
 /**
  * Adds the refine loop to a Temporal worker: its activities, and for `orchestrator` its workflows beside the worker's own.
@@ -43,9 +46,15 @@ export class RefineLoopPlugin extends SimplePlugin {
 
   constructor(options: RefineLoopPluginOptions) {
     const { role, device = 0, provider = 'cpu', threads, store, modelPath } = options;
-    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads }) : null;
+    const onBusy = (seconds: number) => metrics().deviceBusy.record(seconds, { device: services.device });
+    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads, onBusy }) : null;
     const worker = `${hostname()}-${process.pid}-${role}${role === 'gpu' ? `-${device}` : ''}`;
-    super({ name: 'refineloop', activities: createActivities(new ActivityServices({ worker, host, store, modelPath })) });
+    const services = new ActivityServices({ worker, host, metrics, store, modelPath });
+    super({
+      name: 'refineloop',
+      activities: createActivities(services),
+      workerInterceptors: { activity: [(context) => observeActivities(context, metrics, worker, services.device)] },
+    });
     this.host = host;
     this.role = role;
   }
@@ -75,13 +84,21 @@ export class RefineLoopPlugin extends SimplePlugin {
   }
 }
 
-type HasWorkflows = Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>;
+let made: StepMetrics | undefined;
+
+/** Of this process's runtime, which is settled when the first worker is made. */
+function metrics(): StepMetrics {
+  return (made ??= stepMetrics(Runtime.instance().metricMeter));
+}
+
+type HasWorkflows = Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle' | 'plugins'>;
 
 /** A bundle that the user made stays; a path becomes one that exports both; with neither, our prebuilt bundle. */
 function withOwnWorkflows<T extends HasWorkflows>(options: T): T {
   if (options.workflowBundle) return options;
   if (options.workflowsPath) return { ...options, workflowsPath: combinedWorkflows(options.workflowsPath) };
-  return existsSync(OWN_BUNDLE) ? { ...options, workflowBundle: { codePath: OWN_BUNDLE } } : { ...options, workflowsPath: OWN_WORKFLOWS };
+  const codePath = options.plugins?.some(({ name }) => name === 'OpenTelemetryPlugin') ? TRACED_BUNDLE : OWN_BUNDLE;
+  return existsSync(codePath) ? { ...options, workflowBundle: { codePath } } : { ...options, workflowsPath: OWN_WORKFLOWS };
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   makeContinueAsNewFunc,
+  metricMeter,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -66,11 +67,17 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   let endedHere = 0;
   /** The item whose workflow is being started: not there yet, and no sign that it has ended. */
   let starting: string | null = null;
+  /** Offset of the first item that nothing is decided of yet. */
+  let reached = input.from;
+
+  const open = metricMeter.createGauge('refineloop_items_open', 'int', '', 'Items of a run that are not over');
+  const tellOpen = () => open.set(running.size + input.to - reached, { run: run.runId, partition: input.partition });
 
   const onDone = (done: ItemDone) => {
     if (!running.delete(done.key)) return;
     endedHere++;
     budget = finished(budget, worstCaseImages, done.spent);
+    tellOpen();
   };
   setHandler(itemDoneSignal, onDone, { description: "From an item, once its record is written: frees the item's slot." });
   setHandler(pauseSignal, () => void (paused = true));
@@ -146,6 +153,8 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
           budgetReached = true;
           break;
         }
+        reached = entry.offset + 1;
+        tellOpen();
         await startItem(entry);
         setCurrentDetails(`Items up to ${entry.offset - input.from + 1} of ${input.to - input.from} started, ${running.size} in flight.`);
       }
@@ -160,14 +169,18 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         });
       }
     }
+    reached = input.to;
     await condition(() => running.size === 0);
   } catch (error) {
     if (isCancellation(error)) {
+      reached = input.to;
       await CancellationScope.nonCancellable(() => cancelItems());
+      tellOpen();
       upsertSearchAttributes(attributes({ RefineStatus: 'cancelled' }));
     }
     throw error;
   }
+  tellOpen();
   upsertSearchAttributes(attributes({ RefineStatus: budgetReached ? 'budget_reached' : 'completed' }));
   return { budgetReached };
 

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { openStore, storeUri, type Store } from '../../engine/storage/index.js';
 import { connect, connectIfAny, findServer, type OpenClient } from '../client/connect.js';
 import { requireRun, type RunName } from '../client/control.js';
@@ -19,6 +19,32 @@ export function withCommonOptions(command: Command): Command {
     .option('--address <host:port>', 'Temporal server (default: TEMPORAL_ADDRESS, the profile file, else an embedded one)')
     .option('--namespace <name>', 'Temporal namespace (default: default)')
     .option('--store <uri>', 'where artifacts and records are, such as file:./runs (default: the recipe says, else file:./runs)');
+}
+
+/** Of commands whose workers are watched by more than a person. */
+export function withTelemetryOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--metrics <address:port>', 'serve metrics for Prometheus there, under /metrics')
+        .env('REFINELOOP_METRICS')
+        .argParser(bindAddress),
+    )
+    .addOption(
+      new Option('--log-format <format>', 'of what workers log; json: one object a line on stderr')
+        .env('REFINELOOP_LOG_FORMAT')
+        .choices(['text', 'json'])
+        .default('text'),
+    );
+}
+
+function bindAddress(text: string): string {
+  const [, address, port] = /^(\[[0-9a-f:]+\]|[0-9.]+|localhost):(\d+)$/i.exec(text) ?? [];
+  if (address === undefined || Number(port) > 65_535) {
+    throw new InvalidArgumentError(
+      `expected a numeric address and a port, such as 127.0.0.1:9464 or 0.0.0.0:9464, not ${JSON.stringify(text)}`,
+    );
+  }
+  return address === 'localhost' ? `127.0.0.1:${port}` : text;
 }
 
 /** The store that a command without a recipe works on. */

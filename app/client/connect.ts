@@ -2,6 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { readServerFile } from './server-file.js';
 import { ServiceUnreachable } from './service-unreachable.js';
+import { tracing } from './tracing.js';
 
 export interface ConnectOptions {
   /** `host:port`; goes before everything else. */
@@ -60,9 +61,15 @@ export interface OpenClient {
  */
 export async function connect(settings: ConnectionSettings): Promise<OpenClient> {
   const { connectionOptions, namespace } = settings;
+  const traces = await tracing();
   try {
     const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5 seconds' });
-    return { client: new Client({ connection, namespace }), settings, close: () => connection.close() };
+    const close = async () => {
+      await connection.close();
+      await traces?.flush();
+    };
+    const interceptors = traces ? { workflow: [traces.clientInterceptor] } : {};
+    return { client: new Client({ connection, namespace, interceptors }), settings, close };
   } catch (error) {
     const where = connectionOptions.address ?? 'localhost:7233';
     throw new ServiceUnreachable(`no Temporal server answers on ${where}; start one, or leave the address out and one is started for you`, {

@@ -3,19 +3,21 @@ import { access, constants } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DefaultLogger, NativeConnection, Runtime, type LogEntry, type Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, type LogEntry, type Worker } from '@temporalio/worker';
 import { sha256Hex } from '../../core/content-hash.js';
 import { makeFolder, openStore, storageUnavailable } from '../../engine/storage/index.js';
 import { createWorker } from '../../workers/index.js';
 import { connect, type OpenClient } from '../client/connect.js';
+import { tracing, type Tracing } from '../client/tracing.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 import { embeddedFolder, removeServerFile, writeServerFile } from '../client/server-file.js';
 import { serveStore } from '../web/serve.js';
 import { claim } from './claim.js';
 import { requireFreeSpace, watchFreeSpace } from './free-space.js';
+import { installTelemetry, jsonValue, type TelemetryOptions } from './telemetry.js';
 import { choosePort, startTemporalServer } from './temporal-server.js';
 
-export interface EmbeddedOptions {
+export interface EmbeddedOptions extends TelemetryOptions {
   storeUri: string;
   port?: number;
   uiPort?: number;
@@ -31,6 +33,8 @@ export interface Embedded {
   web: string;
   /** Resolves, or rejects, when server or workers end before they were stopped. */
   broken: Promise<never>;
+  /** Says something to whoever reads stderr, in the format of the workers' log. */
+  log(message: string): void;
   stop(): Promise<void>;
 }
 
@@ -62,6 +66,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     await requireFreeSpace(folder);
     const space = watchFreeSpace(folder);
     stopping.push(space.stop);
+    const log = installLog(join(folder, 'workers.log'), options);
     const webPort = await choosePort(options.webPort, USUAL_WEB_PORT, '--web-port');
     const server = await startTemporalServer({
       database: join(folder, 'temporal.sqlite'),
@@ -72,7 +77,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     stopping.push(server.stop);
     const web = await serveStore(store, webPort);
     stopping.push(web.close);
-    const workers = await startWorkers(server.address, join(folder, 'workers.log'), options.devices ?? defaultDevices());
+    const workers = await startWorkers(server.address, options.devices ?? defaultDevices(), await tracing(log));
     stopping.push(workers.stop);
     const settings = {
       connectionOptions: { address: server.address },
@@ -90,7 +95,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     });
     const broken = Promise.race([died, workers.failed, space.full]);
     broken.catch(() => undefined); // Whoever waits hears of it.
-    return { open, ui: server.ui, web: web.url, broken, stop };
+    return { open, ui: server.ui, web: web.url, broken, log, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -115,15 +120,20 @@ function defaultDevices(): number {
   return Math.min(2, availableParallelism());
 }
 
-async function startWorkers(address: string, logFile: string, devices: number): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
-  installLog(logFile);
+async function startWorkers(
+  address: string,
+  devices: number,
+  traces: Tracing | null,
+): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
   const threads = Math.max(1, Math.floor(availableParallelism() / devices));
   const hosts = Array.from({ length: devices }, (_, device) => ({ role: 'gpu' as const, device, threads }));
   const options = [{ role: 'orchestrator' as const }, { role: 'cpu' as const }, ...hosts];
   // A connection each: the SDK refuses two workers on one queue of one connection.
   const connections = await Promise.all(options.map(() => NativeConnection.connect({ address })));
   const workers = await Promise.all(
-    options.map((option, i) => createWorker({ connection: connections[i]!, namespace: NAMESPACE, ...option })),
+    options.map((option, i) =>
+      createWorker({ connection: connections[i]!, namespace: NAMESPACE, plugins: traces ? [traces.plugin] : [], ...option }),
+    ),
   );
   const runs = workers.map((worker) => worker.run());
   const failed = new Promise<never>((_, reject) => runs.forEach((run) => void run.catch(reject)));
@@ -132,6 +142,7 @@ async function startWorkers(address: string, logFile: string, devices: number): 
     workers.forEach(shutdown);
     await Promise.allSettled(runs);
     await Promise.all(connections.map((connection) => connection.close()));
+    await traces?.flush();
   };
   return { failed, stop };
 }
@@ -140,22 +151,14 @@ function shutdown(worker: Worker): void {
   if (worker.getState() === 'RUNNING') worker.shutdown();
 }
 
-let logInstalled = false;
-
-/** Workers log to a file, so that the terminal stays the person's. Signals are the command's business. */
-function installLog(file: string): void {
-  if (logInstalled) return;
-  logInstalled = true;
+/** Workers log to a file, so that the terminal stays the person's, unless it is a machine's. Signals are the command's business. */
+function installLog(file: string, options: TelemetryOptions): (message: string) => void {
+  if (options.logFormat === 'json') return installTelemetry(options, { shutdownSignals: [] });
   const log = createWriteStream(file, { flags: 'a' });
   log.on('error', () => undefined); // A full disk is told by the store.
   const write = ({ level, message, meta, timestampNanos }: LogEntry) => {
     const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
-    log.write(`${time} ${level} ${message} ${meta === undefined ? '' : JSON.stringify(meta, plain)}\n`);
+    log.write(`${time} ${level} ${message} ${meta === undefined ? '' : JSON.stringify(meta, jsonValue)}\n`);
   };
-  Runtime.install({ logger: new DefaultLogger('INFO', write), shutdownSignals: [] });
-}
-
-function plain(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString();
-  return value instanceof Error ? value.stack : value;
+  return installTelemetry(options, { logger: new DefaultLogger('INFO', write), shutdownSignals: [] });
 }

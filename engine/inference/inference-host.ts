@@ -34,6 +34,8 @@ export interface HostOptions {
    * call into the runtime: loading a session, or one denoising step.
    */
   hangTimeoutMs?: number;
+  /** Called after each request that had the device, with how long it had it, whatever came of it. */
+  onBusy?: (seconds: number) => void;
 }
 
 const HANG_TIMEOUT_MS = 120_000;
@@ -138,16 +140,20 @@ export class InferenceHost {
   }
 
   private async perform(job: Job): Promise<void> {
+    let startedAt: number | undefined;
     try {
       const child = await this.liveChild();
       job.options.signal?.throwIfAborted();
       job.options.onStart?.();
+      startedAt = performance.now();
       const result = await child.run(job.task, job.options);
       this.crashesInARow = 0;
       job.resolve(result);
     } catch (error) {
       if (RefineError.is(error) && error.code === ('HostCrashed' satisfies FailureCode)) this.crashesInARow++;
       job.reject(error);
+    } finally {
+      if (startedAt !== undefined) this.options.onBusy?.((performance.now() - startedAt) / 1000);
     }
   }
 

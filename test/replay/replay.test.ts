@@ -1,6 +1,7 @@
 /** Every recorded history must replay on the workflows as they are now: a change that breaks runs which are open fails here. */
 import { jest } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import { changed } from '../support/changed-workflows.js';
@@ -17,8 +18,8 @@ beforeAll(() => {
   Runtime.install({ logger: QUIET, telemetryOptions: { logging: { filter: 'OFF' } } });
 });
 
-const bundle = (root: string): Promise<WorkflowBundle> =>
-  bundleWorkflowCode({ workflowsPath: join(root, 'workflows/index.ts'), logger: QUIET });
+const bundle = (root: string, workflowInterceptorModules: string[] = []): Promise<WorkflowBundle> =>
+  bundleWorkflowCode({ workflowsPath: join(root, 'workflows/index.ts'), workflowInterceptorModules, logger: QUIET });
 
 /** By file: what went wrong, or `null`. */
 async function replay(workflowBundle: WorkflowBundle): Promise<Record<string, string | null>> {
@@ -41,6 +42,11 @@ test('there is a history of every workflow and of every way it can go', () => {
 
 test('all of them replay', async () => {
   expect(await replay(await bundle(ROOT))).toEqual(Object.fromEntries(files.map((file) => [file, null])));
+});
+
+test('all of them replay where workflows are traced, although they were not when they were recorded', async () => {
+  const tracing = createRequire(import.meta.url).resolve('@temporalio/interceptors-opentelemetry/lib/workflow-interceptors');
+  expect(await replay(await bundle(ROOT, [tracing]))).toEqual(Object.fromEntries(files.map((file) => [file, null])));
 });
 
 test.each([

@@ -42,7 +42,7 @@ export function scratch(): string {
 
 /** Neither a server that the caller's shell names nor one of his profile takes part. */
 function environment(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const theirs = /^(TEMPORAL_|REFINELOOP_|FORCE_COLOR$|NO_COLOR$|NODE_OPTIONS$|JEST_)/;
+  const theirs = /^(TEMPORAL_|REFINELOOP_|OTEL_|FORCE_COLOR$|NO_COLOR$|NODE_OPTIONS$|JEST_)/;
   const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !theirs.test(name)));
   return { ...kept, XDG_CONFIG_HOME: join(tmpdir(), 'refineloop-no-profile'), ...extra };
 }

@@ -2,15 +2,16 @@ import type { Command } from 'commander';
 import { connectIfAny } from '../../client/connect.js';
 import { InvalidInput } from '../../../core/errors.js';
 import { startEmbedded } from '../../embedded/start-embedded.js';
-import { storeOf, withCommonOptions } from '../context.js';
+import type { TelemetryOptions } from '../../embedded/telemetry.js';
+import { storeOf, withCommonOptions, withTelemetryOptions } from '../context.js';
 import type { ExecuteOptions } from '../execute-run.js';
 import { onInterrupt } from '../interrupt.js';
-import { note, print, printJson } from '../output.js';
+import { print, printJson } from '../output.js';
 import { withServerOptions } from './run.js';
 
 export function devCommand(program: Command): void {
   const command = program.command('dev').description('server, workers and page on a store, until Ctrl-C');
-  withServerOptions(withCommonOptions(command)).action(async (options: ExecuteOptions) => {
+  withTelemetryOptions(withServerOptions(withCommonOptions(command))).action(async (options: ExecuteOptions & TelemetryOptions) => {
     const storeUri = storeOf(options);
     const running = await connectIfAny({ storeUri });
     if (running?.settings.source === 'embedded') {
@@ -34,7 +35,7 @@ export function devCommand(program: Command): void {
           'Ctrl-C stops them.',
         ].forEach((line) => print(line));
       await Promise.race([interrupt.signalled, embedded.broken]);
-      note('stopping …');
+      embedded.log('stopping …');
     } finally {
       interrupt.dispose();
       await embedded.stop();

@@ -6,11 +6,12 @@ import type { QueueRole } from '../../../core/item-plan.js';
 import { storeUri } from '../../../engine/storage/index.js';
 import { createWorker } from '../../../workers/index.js';
 import { findServer } from '../../client/connect.js';
+import { tracing } from '../../client/tracing.js';
 import { ServiceUnreachable } from '../../client/service-unreachable.js';
-import { integer, storeOf, withCommonOptions, type CommonOptions } from '../context.js';
-import { note } from '../output.js';
+import { installTelemetry, type TelemetryOptions } from '../../embedded/telemetry.js';
+import { integer, storeOf, withCommonOptions, withTelemetryOptions, type CommonOptions } from '../context.js';
 
-interface WorkerCommandOptions extends CommonOptions {
+interface WorkerCommandOptions extends CommonOptions, TelemetryOptions {
   queue: QueueRole;
   device: number;
   provider: string;
@@ -25,13 +26,15 @@ export function workerCommand(program: Command): void {
     .option('--device <n>', 'device of a gpu worker; one worker a device', integer(0, 1023), 0)
     .option('--provider <name>', 'ONNX Runtime execution provider of a gpu worker', 'cpu')
     .option('--build-id <id>', 'version of an orchestrator in the worker deployment "refineloop"; see docs/deploying.md');
-  withCommonOptions(command).action(async (options: WorkerCommandOptions) => {
+  withTelemetryOptions(withCommonOptions(command)).action(async (options: WorkerCommandOptions) => {
     if (options.buildId !== undefined && options.queue !== 'orchestrator')
       throw new InvalidInput(`--build-id is for orchestrators: a worker on queue ${options.queue} runs no workflows`);
     const settings = await findServer({ ...options, storeUri: storeOf(options) });
     if (!settings)
       throw new ServiceUnreachable('no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start `refineloop dev`');
     const { connectionOptions, namespace } = settings;
+    const log = installTelemetry(options);
+    const traces = await tracing(log);
     const connection = await NativeConnection.connect(connectionOptions).catch((error: unknown) => {
       throw new ServiceUnreachable(`no Temporal server answers on ${connectionOptions.address ?? 'localhost:7233'}`, { cause: error });
     });
@@ -39,13 +42,15 @@ export function workerCommand(program: Command): void {
       // A store that is named here is where this machine sees it; else the run says where it is.
       const store = options.store === undefined ? undefined : storeUri(options.store, process.cwd());
       const { queue: role, device, provider, buildId } = options;
-      const worker = await createWorker({ connection, namespace, role, device, provider, store, buildId });
-      note(
+      const plugins = traces ? [traces.plugin] : [];
+      const worker = await createWorker({ connection, namespace, role, device, provider, store, buildId, plugins });
+      log(
         `worker on queue ${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}, server ${connectionOptions.address ?? 'localhost:7233'}, namespace ${namespace}, pid ${process.pid}`,
       );
       await worker.run();
     } finally {
       await connection.close();
+      await traces?.flush();
     }
   });
 }

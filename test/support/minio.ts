@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import getPort from 'get-port';
 import { findOrInstallMinio, PASSWORD, USER } from '../../infra/minio.mjs';
 
@@ -14,6 +14,8 @@ export interface Minio {
   endpoint: string;
   /** URI of a store below a prefix. */
   uri(prefix: string): string;
+  /** Ids of unfinished uploads of one key; MinIO lists them by the whole key only. */
+  uploads(key: string): Promise<string[]>;
   /** SIGKILL; what was answered is on the disk. */
   kill(): Promise<void>;
   /** Starts it again on the same data and port. */
@@ -43,13 +45,17 @@ export async function startMinio(): Promise<Minio> {
   await start();
   const client = new S3Client({ endpoint, forcePathStyle: true, region: 'us-east-1' });
   await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
-  client.destroy();
   return {
     endpoint,
     uri: (prefix) => `s3://${BUCKET}/${prefix}?endpoint=${endpoint}`,
+    uploads: async (key) => {
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET, Prefix: key }));
+      return Uploads.map(({ UploadId }) => UploadId!);
+    },
     kill,
     start,
     close: async () => {
+      client.destroy();
       await kill();
       rmSync(folder, { recursive: true, force: true });
     },

@@ -65,9 +65,9 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
   };
 }
 
-/** Copies, because a view needs an offset that is a multiple of four. */
+/** Copies, because a view needs an offset that is a multiple of four. Not by slice(), which of a Buffer is a view itself. */
 export function asFloat32(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer);
+  return new Float32Array(Uint8Array.from(bytes).buffer);
 }
 
 function encoderModel({ recipe }: RunManifest, encoder: string): string {

@@ -9,6 +9,7 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { run, step, StepError } from '../scripts/setup-step.mjs';
@@ -21,6 +22,7 @@ const IMAGE = 'minio/minio:RELEASE.2025-09-07T16-13-09Z';
 
 export const USER = 'refineloop';
 export const PASSWORD = 'refineloop-secret';
+export const BUCKET = 'refineloop';
 
 /** Path of a MinIO server, which is fetched or built where there is none. @throws StepError with what to do */
 export async function findOrInstallMinio() {
@@ -73,23 +75,46 @@ function isExecutable(path) {
   }
 }
 
+/** Starts a server on the loopback interface, on a folder whose folders are its buckets, and waits until it answers. @throws StepError */
+export async function startMinio({ data, port, stdio = 'inherit' }) {
+  const binary = await findOrInstallMinio();
+  mkdirSync(data, { recursive: true });
+  const address = `127.0.0.1:${port}`;
+  const env = { ...process.env, MINIO_ROOT_USER: USER, MINIO_ROOT_PASSWORD: PASSWORD };
+  const args = ['server', '--quiet', '--address', address, '--console-address', '127.0.0.1:0', data];
+  const server = spawn(binary, args, { env, stdio });
+  const endpoint = `http://${address}`;
+  for (let tries = 0; tries < 300; tries++) {
+    // Before the question: another server may answer on a port that this one found taken.
+    await sleep(100);
+    if (server.exitCode !== null)
+      throw new StepError(`failed: MinIO ended at once (exit code ${server.exitCode}); is port ${port} in use?`);
+    const ready = await fetch(`${endpoint}/minio/health/ready`).then(
+      (reply) => reply.ok,
+      () => false,
+    );
+    if (ready) return { server, endpoint };
+  }
+  server.kill('SIGKILL');
+  throw new StepError(`failed: MinIO does not answer on ${endpoint}`);
+}
+
+/** What a shell needs for a store in a bucket of this server. */
+export function exportsFor(endpoint) {
+  return [
+    `export AWS_ACCESS_KEY_ID=${USER} AWS_SECRET_ACCESS_KEY=${PASSWORD}`,
+    `export REFINELOOP_STORE="s3://${BUCKET}/runs?endpoint=${endpoint}"`,
+  ];
+}
+
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { values } = parseArgs({
     options: { data: { type: 'string', default: './minio-data' }, port: { type: 'string', default: '9000' } },
   });
-  const address = `127.0.0.1:${values.port}`;
   try {
-    const binary = await findOrInstallMinio();
-    console.log(`MinIO      http://${address}, data in ${resolve(values.data)}`);
-    console.log(`keys       export AWS_ACCESS_KEY_ID=${USER} AWS_SECRET_ACCESS_KEY=${PASSWORD}`);
-    console.log(`a store    s3://refineloop/runs?endpoint=http://${address} (the bucket refineloop is made)`);
-    // A folder below the data is a bucket.
-    mkdirSync(join(values.data, 'refineloop'), { recursive: true });
-    const env = { ...process.env, MINIO_ROOT_USER: USER, MINIO_ROOT_PASSWORD: PASSWORD };
-    const server = spawn(binary, ['server', '--quiet', '--address', address, '--console-address', '127.0.0.1:0', values.data], {
-      env,
-      stdio: 'inherit',
-    });
+    mkdirSync(join(values.data, BUCKET), { recursive: true });
+    const { server, endpoint } = await startMinio(values);
+    console.log([`MinIO  ${endpoint}, data in ${resolve(values.data)}`, ...exportsFor(endpoint)].join('\n'));
     for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.kill(signal));
     server.on('exit', (code) => (process.exitCode = code ?? 0));
   } catch (error) {

@@ -81,13 +81,14 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
   return { address, ui: `http://${HOST}:${uiPort}`, ended, stop };
 }
 
-function serverArgs(database: string, port: number, uiPort: number): string[] {
+/** Arguments of the CLI; infra/compose.yaml gives the same ones. */
+export function serverArgs(database: string, port: number, uiPort: number, ip = HOST): string[] {
   const attributes = Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => ['--search-attribute', `${name}=${TYPE_NAMES[type]}`]);
   // A file database with its defaults is several times slower than one in memory; these two pragmas make up for it.
   const pragmas = ['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'];
   // Runs that share a queue are served in turn (docs/how-it-works.md); with one partition a queue, exactly.
   const fair = Object.entries(FAIR_QUEUES).flatMap(([name, value]) => ['--dynamic-config-value', `${name}=${value}`]);
-  const where = ['--ip', HOST, '--port', String(port), '--ui-port', String(uiPort)];
+  const where = ['--ip', ip, '--port', String(port), '--ui-port', String(uiPort)];
   return ['server', 'start-dev', '--db-filename', database, ...where, ...pragmas, ...fair, ...attributes, '--log-level', 'warn'];
 }
 

@@ -38,6 +38,12 @@ export function digestOfBytes(bytes: Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
+async function digestOfStream(parts: AsyncIterable<Uint8Array>): Promise<Digest> {
+  const hash = createHash('sha256');
+  for await (const part of parts) hash.update(part);
+  return `sha256:${hash.digest('hex')}`;
+}
+
 /** `blobs/sha256/ab/<hex>`. Throws InvalidInput on what is no digest. */
 export function artifactKey(digest: Digest): string {
   if (!/^sha256:[0-9a-f]{64}$/.test(digest)) throw new InvalidInput(`"${digest}" is no artifact digest (sha256:<64 hex digits>)`);
@@ -52,10 +58,8 @@ export class ArtifactStore {
   /** Stores bytes, or finds that they are there; spoilt bytes under their name are replaced. */
   async putArtifact(bytes: Uint8Array, mediaType: string, derivedFrom: Digest[] = []): Promise<ArtifactRef> {
     const digest = digestOfBytes(bytes);
-    const key = artifactKey(digest);
-    const stored = await this.objects.get(key);
     // Racing writers of one name write the same bytes, so overwriting is safe.
-    if (stored === undefined || Buffer.compare(stored, bytes) !== 0) await this.objects.put(key, bytes);
+    if ((await this.checkArtifact(digest)) !== 'intact') await this.objects.put(artifactKey(digest), bytes);
     return { digest, mediaType, bytes: bytes.byteLength, derivedFrom: [...new Set(derivedFrom)] };
   }
 
@@ -74,15 +78,11 @@ export class ArtifactStore {
     return this.objects.has(artifactKey(typeof artifact === 'string' ? artifact : artifact.digest));
   }
 
-  /** Reads an artifact to the end and says how it is. Throws only where the store itself does not work. */
+  /** Reads an artifact to the end, without holding it, and says how it is. Throws only where the store itself does not work. */
   async checkArtifact(artifact: Digest | ArtifactRef): Promise<'intact' | 'corrupt' | 'missing'> {
-    try {
-      await this.getArtifact(artifact);
-      return 'intact';
-    } catch (error) {
-      if (error instanceof ArtifactMissing) return 'missing';
-      if (error instanceof ArtifactCorrupt) return 'corrupt';
-      throw error;
-    }
+    const digest = typeof artifact === 'string' ? artifact : artifact.digest;
+    const parts = await this.objects.stream(artifactKey(digest));
+    if (!parts) return 'missing';
+    return (await digestOfStream(parts)) === digest ? 'intact' : 'corrupt';
   }
 }

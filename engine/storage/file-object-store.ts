@@ -31,6 +31,12 @@ export class FileObjectStore implements ObjectStore {
     return absentIfNotFound('read', path, () => fs.readFile(path));
   }
 
+  async stream(key: string, { from = 0 }: { from?: number } = {}): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const path = this.path(key);
+    const file = await absentIfNotFound('read', path, () => fs.open(path));
+    return file && readOn(file, path, from);
+  }
+
   async put(key: string, bytes: Uint8Array, options: PutOptions = {}): Promise<boolean> {
     const path = this.path(key);
     if (options.ifMatch && !(await this.takeAway(path, options.ifMatch))) return false;
@@ -179,6 +185,14 @@ export class FileObjectStore implements ObjectStore {
     const path = join(this.root, folder);
     const found = await absentIfNotFound('list', path, () => fs.readdir(path, { withFileTypes: true }));
     return (found ?? []).filter((entry) => !entry.name.startsWith(TEMPORARY_PREFIX));
+  }
+}
+
+async function* readOn(file: fs.FileHandle, path: string, from: number): AsyncIterable<Uint8Array> {
+  try {
+    for await (const part of file.createReadStream({ start: from })) yield part as Uint8Array;
+  } catch (error) {
+    throw storageUnavailable('read', path, error);
   }
 }
 

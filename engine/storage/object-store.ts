@@ -16,6 +16,11 @@ export interface ObjectStore {
   readonly uri: string;
   /** `undefined`: nothing is stored under the key. */
   get(key: string): Promise<Uint8Array | undefined>;
+  /**
+   * The same in parts, so that no more than a part is in memory. Read it to its end, or leave its loop: it holds a file or a connection.
+   * `from`: first byte wanted, for who follows what grows; at or after the end there is nothing to read.
+   */
+  stream(key: string, options?: { from?: number }): Promise<AsyncIterable<Uint8Array> | undefined>;
   /** False: the condition did not hold (something else was there) and nothing was written. */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<boolean>;
   /**

@@ -9,7 +9,7 @@ import { ShardCache } from './shard-cache.js';
 
 /** Lines of a shard of the index. */
 export const SHARD_SIZE = 500;
-/** Item records that are read side by side. */
+/** Records that are read side by side. */
 const READERS = 32;
 
 /** `runs/<run>/state.json`. Times in ISO 8601. */
@@ -38,7 +38,8 @@ export function checkRunId(runId: string): void {
 /** Ids of the runs that have a manifest, sorted. */
 export async function listRuns(objects: ObjectStore): Promise<string[]> {
   const runs = (await objects.listFolders('runs/')).filter((name) => RUN_ID_PATTERN.test(name));
-  const there = await Promise.all(runs.map((run) => objects.has(`runs/${run}/manifest.json`)));
+  const limit = pLimit(READERS);
+  const there = await Promise.all(runs.map((run) => limit(() => objects.has(`runs/${run}/manifest.json`))));
   return runs.filter((_, i) => there[i]);
 }
 

@@ -12,6 +12,7 @@ const ADVICE: Record<string, string> = {
   CredentialsProviderError: 'no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile',
   ExpiredToken: 'the credentials have expired; renew them',
   PermanentRedirect: 'the bucket is in another region; name it with ?region=',
+  PreconditionFailed: 'another object took its place while it was read; read it again',
   SlowDown: 'the server asks to slow down, and went on doing so',
   XMinioStorageFull: 'the disk of the server is full; free some space',
   ECONNREFUSED: 'nothing listens there; start the server, or name another endpoint',

@@ -1,31 +1,37 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
+  type GetObjectCommandOutput,
   HeadObjectCommand,
   ListObjectsV2Command,
   paginateListObjectsV2,
   PutObjectCommand,
+  type PutObjectCommandInput,
   S3Client,
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
 import { checkKey, type ObjectStore, type PutOptions } from './object-store.js';
 import { s3ErrorName, s3Status, s3Unavailable } from './s3-errors.js';
+import { ATTEMPTS, pauseMs, retryStrategy } from './s3-retries.js';
 import { formatS3Uri, objectUri, type S3Location } from './s3-uri.js';
 
 // Which Node is needed is said by this package; the SDK's announcement of its next one would stand in every command's output.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
-/** Connections side by side; more requests wait for one. */
-const CONNECTIONS = 128;
-/** Attempts of a request, with growing pauses: throttling (SlowDown), 5xx, cut connections. */
-const ATTEMPTS = 8;
 /** Tries of a conditional write that another one crossed (409); S3 asks to try again. */
 const CROSSINGS = 20;
 
+/** What is larger goes in parts of this size, a few side by side: a request that fails is repeated, not the object. */
+const UPLOAD_PART_BYTES = 16 * 2 ** 20;
+/** A connection on which nothing moves for so long counts as cut. */
+const SILENCE_MS = 60_000;
+
 /** Name of what `append` writes. */
 const LOG_PART = /\/[0-9a-z]{9}-[0-9a-z]{6}-[0-9a-f]{8}$/;
-/** Most bytes of parts that are kept. */
+/** Most bytes of parts of logs that are kept. */
 const PART_BYTES = 64 * 2 ** 20;
 
 /**
@@ -51,15 +57,16 @@ export class S3ObjectStore implements ObjectStore {
       // A server that is not AWS has no regions, but every request is signed for one.
       ...(region !== null ? { region } : named !== undefined && !process.env['AWS_REGION'] ? { region: 'us-east-1' } : {}),
       forcePathStyle: pathStyle ?? named !== undefined,
-      maxAttempts: ATTEMPTS,
+      retryStrategy,
       // Checksums that newer SDKs add by default are unknown to older servers; artifacts carry their digest in their name.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
+      // As many connections as calls at once, which workers and readers bound: one that waits for a connection counts as not connected in time.
       requestHandler: {
         connectionTimeout: 5_000,
-        requestTimeout: 60_000,
-        httpAgent: { maxSockets: CONNECTIONS, keepAlive: true },
-        httpsAgent: { maxSockets: CONNECTIONS, keepAlive: true },
+        socketTimeout: SILENCE_MS,
+        httpAgent: { keepAlive: true, maxSockets: Infinity },
+        httpsAgent: { keepAlive: true, maxSockets: Infinity },
       },
     });
   }
@@ -80,6 +87,10 @@ export class S3ObjectStore implements ObjectStore {
       this.partBytes += bytes.byteLength;
     }
     return bytes;
+  }
+
+  async stream(key: string, { from = 0 }: { from?: number } = {}): Promise<AsyncIterable<Uint8Array> | undefined> {
+    return (await this.open(key, from))?.parts;
   }
 
   async put(key: string, bytes: Uint8Array, options: PutOptions = {}): Promise<boolean> {
@@ -139,10 +150,44 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   private async read(key: string): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
+    const opened = await this.open(key, 0);
+    if (!opened) return undefined;
+    const parts: Uint8Array[] = [];
+    for await (const part of opened.parts) parts.push(part);
+    return { bytes: Buffer.concat(parts), etag: opened.etag };
+  }
+
+  private async open(key: string, from: number): Promise<{ parts: AsyncIterable<Uint8Array>; etag: string } | undefined> {
     checkKey(key);
-    return this.absentIfNotFound('read', key, async () => {
-      const { Body, ETag } = await this.client.send(new GetObjectCommand(this.object(key)));
-      return { bytes: await Body!.transformToByteArray(), etag: ETag! };
+    const first = await this.absentIfNotFound('read', key, () => this.request(key, from));
+    return first && { parts: this.readOn(key, from, first), etag: first.ETag! };
+  }
+
+  /** The answer's body; where the connection is cut it goes on from there, in the same version of the object. */
+  private async *readOn(key: string, from: number, first: GetObjectCommandOutput): AsyncIterable<Uint8Array> {
+    let at = from;
+    let failed = 0;
+    for (let answer = first; ; answer = await this.guarded('read', key, () => this.request(key, at, first.ETag))) {
+      try {
+        for await (const part of (answer.Body ?? []) as AsyncIterable<Uint8Array>) {
+          at += part.byteLength;
+          failed = 0;
+          yield part;
+        }
+        return;
+      } catch (error) {
+        if (++failed === ATTEMPTS) throw s3Unavailable('read', objectUri(this.uri, key), error);
+        await sleep(pauseMs(failed));
+      }
+    }
+  }
+
+  private request(key: string, from: number, IfMatch?: string): Promise<GetObjectCommandOutput> {
+    const Range = from === 0 ? undefined : `bytes=${from}-`;
+    return this.client.send(new GetObjectCommand({ ...this.object(key), Range, IfMatch })).catch((error: unknown) => {
+      // Nothing is there from that byte on.
+      if (s3Status(error) === 416) return { $metadata: {} };
+      throw error;
     });
   }
 
@@ -151,20 +196,28 @@ export class S3ObjectStore implements ObjectStore {
     return this.guarded('write', key, async () => {
       for (let crossing = 1; ; crossing++) {
         try {
-          await this.client.send(new PutObjectCommand({ ...this.object(key), Body: bytes, ...condition }));
+          await this.send({ ...this.object(key), Body: bytes, ...condition });
           return true;
         } catch (error) {
-          const status = s3Status(error);
+          const [status, name] = [s3Status(error), s3ErrorName(error)];
           if (status === 409 && crossing < CROSSINGS) continue;
+          // A write whose reply was lost meets itself when it is repeated: its object, or the upload that is complete by now.
+          if (attemptsOf(error) > 1 && (status === 412 || name === 'NoSuchUpload')) {
+            if (Buffer.compare((await this.read(key))?.bytes ?? new Uint8Array(), bytes) === 0) return true;
+          }
+          if (status === 412) return false;
           // The object that was to match is gone.
-          if (status === 404 && condition.IfMatch !== undefined && s3ErrorName(error) !== 'NoSuchBucket') return false;
-          if (status !== 412) throw error;
-          // A write whose reply was lost meets itself when the SDK repeats it.
-          const repeated = ((error as { $metadata?: { attempts?: number } }).$metadata?.attempts ?? 1) > 1;
-          return repeated && Buffer.compare((await this.read(key))?.bytes ?? new Uint8Array(), bytes) === 0;
+          if (status === 404 && condition.IfMatch !== undefined && name !== 'NoSuchBucket' && name !== 'NoSuchUpload') return false;
+          throw error;
         }
       }
     });
+  }
+
+  /** In one request or, if large, in parts, of which none is left where it fails. */
+  private async send(put: PutObjectCommandInput & { Body: Uint8Array }): Promise<void> {
+    if (put.Body.byteLength <= UPLOAD_PART_BYTES) await this.client.send(new PutObjectCommand(put));
+    else await new Upload({ client: this.client, params: put, partSize: UPLOAD_PART_BYTES }).done();
   }
 
   private async guarded<T>(doing: string, key: string, action: () => Promise<T>): Promise<T> {
@@ -183,4 +236,8 @@ export class S3ObjectStore implements ObjectStore {
       }),
     );
   }
+}
+
+function attemptsOf(error: unknown): number {
+  return (error as { $metadata?: { attempts?: number } }).$metadata?.attempts ?? 1;
 }

@@ -1,11 +1,14 @@
+import { randomFillSync } from 'node:crypto';
 import fc from 'fast-check';
-import { InvalidInput } from '../../core/errors.js';
-import type { ObjectStore } from '../../engine/storage/index.js';
+import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
+import { ArtifactStore, artifactKey, type ObjectStore } from '../../engine/storage/index.js';
 
 /** Two views of one empty store, as two processes have them. */
 export interface OpenedStore {
   a: ObjectStore;
   b: ObjectStore;
+  /** What unfinished writes of a key have left. */
+  leftovers(key: string): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -18,6 +21,17 @@ const keysOf = async (store: ObjectStore, prefix: string): Promise<string[]> => 
   const keys: string[] = [];
   for await (const key of store.list(prefix)) keys.push(key);
   return keys;
+};
+
+/** More than a store sends in one piece. */
+const large = (): Buffer => randomFillSync(Buffer.alloc(40_000_000));
+
+const streamed = async (store: ObjectStore, key: string, from?: number): Promise<Buffer | undefined> => {
+  const stream = await store.stream(key, { from });
+  if (!stream) return undefined;
+  const parts: Uint8Array[] = [];
+  for await (const part of stream) parts.push(part);
+  return Buffer.concat(parts);
 };
 
 /** A log is one object or several below its key. */
@@ -114,6 +128,78 @@ export function objectStoreBattery(name: string, open: () => Promise<OpenedStore
       await writers;
     });
 
+    it('streams an object from any byte on', async () => {
+      expect(await a.stream('k')).toBeUndefined();
+      await a.put('k', text('0123456789'));
+      await a.put('empty', text(''));
+      const found = await Promise.all([undefined, 0, 4, 9, 10, 11].map((from) => streamed(b, 'k', from)));
+      expect(found.map(String)).toEqual(['0123456789', '0123456789', '456789', '9', '', '']);
+      expect(String(await streamed(b, 'empty'))).toBe('');
+    });
+
+    it('gives back a large object, whole and in parts, and the rest of it', async () => {
+      const bytes = large();
+      expect(await a.put('large', bytes)).toBe(true);
+      expect(await b.size('large')).toBe(bytes.byteLength);
+      expect(Buffer.compare((await b.get('large'))!, bytes)).toBe(0);
+      expect(Buffer.compare((await streamed(b, 'large'))!, bytes)).toBe(0);
+      expect(Buffer.compare((await streamed(b, 'large', 33_333_333))!, bytes.subarray(33_333_333))).toBe(0);
+      for await (const part of (await b.stream('large'))!) {
+        expect(part.byteLength).toBeLessThanOrEqual(2 ** 20);
+        break; // Who has seen enough may leave.
+      }
+      expect(await opened.leftovers('large')).toEqual([]);
+    });
+
+    it('never streams a mixture of an object and the one that takes its place', async () => {
+      const [before, after] = [large(), large()];
+      await a.put('k', before);
+      const stream = (await a.stream('k'))!;
+      const replaced = b.put('k', after);
+      const parts: Uint8Array[] = [];
+      let refused: unknown;
+      try {
+        for await (const part of stream) parts.push(part);
+      } catch (error) {
+        refused = error; // MinIO may have the old one no more.
+      }
+      await replaced;
+      if (refused) expect(refused).toBeInstanceOf(StorageUnavailable);
+      const found = Buffer.concat(parts);
+      expect(Buffer.compare(found, before.subarray(0, refused ? found.byteLength : undefined))).toBe(0);
+    });
+
+    it('lets one of two racing writers of a large object win, and keeps nothing of the other', async () => {
+      const writers = [
+        { store: a, bytes: large() },
+        { store: b, bytes: large() },
+      ];
+      for (const options of [{ ifAbsent: true }, { ifMatch: text('old') }]) {
+        const key = `race/${Object.keys(options).join()}`;
+        if (options.ifMatch) await a.put(key, options.ifMatch);
+        const won = await Promise.all(writers.map(({ store, bytes }) => store.put(key, bytes, options)));
+        expect(won.filter(Boolean)).toHaveLength(1);
+        expect(Buffer.compare((await a.get(key))!, writers[won.indexOf(true)]!.bytes)).toBe(0);
+        expect(await opened.leftovers(key)).toEqual([]);
+      }
+    });
+
+    it('checks an artifact without holding it', async () => {
+      const bytes = Buffer.alloc(200_000_000, 7);
+      const artifacts = new ArtifactStore(a);
+      const { digest } = await artifacts.putArtifact(bytes, 'x/y');
+      const before = process.memoryUsage().arrayBuffers;
+      let most = before;
+      const watch = setInterval(() => (most = Math.max(most, process.memoryUsage().arrayBuffers)), 5);
+      expect(await artifacts.checkArtifact(digest)).toBe('intact');
+      clearInterval(watch);
+      expect(most - before).toBeLessThan(bytes.byteLength / 2);
+      await a.put(artifactKey(digest), bytes.fill(8, 0, 1));
+      expect(await artifacts.checkArtifact(digest)).toBe('corrupt');
+      await a.delete(artifactKey(digest));
+      expect(await artifacts.checkArtifact(digest)).toBe('missing');
+    });
+
     it('appends in order and loses no line of racing appenders', async () => {
       await a.append('log/w.jsonl', text('0\n'), { durable: true });
       await a.append('log/w.jsonl', text('1\n'), { durable: false });
@@ -183,6 +269,7 @@ export function objectStoreBattery(name: string, open: () => Promise<OpenedStore
     it.each(['', '/etc/passwd', '../x', 'a/../../x', 'a//b', 'a/.tmp-1', './a', 'a\\b'])('refuses the key "%s"', async (key) => {
       await expect(a.put(key, text('x'))).rejects.toThrow(InvalidInput);
       await expect(a.get(key)).rejects.toThrow(InvalidInput);
+      await expect(a.stream(key)).rejects.toThrow(InvalidInput);
     });
   });
 }

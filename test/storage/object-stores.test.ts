@@ -1,7 +1,7 @@
 /** One battery for every kind of store, S3 on a real MinIO. */
 import { promises as fs } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { jest } from '@jest/globals';
 import { StorageUnavailable } from '../../core/errors.js';
 import { FileObjectStore, openStore, type ObjectStore } from '../../engine/storage/index.js';
@@ -22,14 +22,15 @@ function inFolder(options: { hardLinks?: boolean }): () => Promise<OpenedStore> 
   return async () => {
     const root = await fs.mkdtemp(join(tmpdir(), 'refineloop-store-'));
     const store = (): ObjectStore => new FileObjectStore(join(root, 'made at the first write'), options);
-    return { a: store(), b: store(), close: () => fs.rm(root, { recursive: true }) };
+    const leftovers = async () => (await fs.readdir(root, { recursive: true })).filter((name) => basename(name).startsWith('.tmp-'));
+    return { a: store(), b: store(), leftovers, close: () => fs.rm(root, { recursive: true }) };
   };
 }
 
 const inBucket = async (): Promise<OpenedStore> => {
-  const uri = minio.uri(`view/${views++}`);
-  const store = (): ObjectStore => new S3ObjectStore(parseS3Uri(uri));
-  return { a: store(), b: store(), close: () => Promise.resolve() };
+  const prefix = `view/${views++}`;
+  const store = (): ObjectStore => new S3ObjectStore(parseS3Uri(minio.uri(prefix)));
+  return { a: store(), b: store(), leftovers: (key) => minio.uploads(`${prefix}/${key}`), close: () => Promise.resolve() };
 };
 
 objectStoreBattery('file:', inFolder({}));

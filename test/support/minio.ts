@@ -1,12 +1,12 @@
 /** A real MinIO on the loopback interface, with a folder of its own. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import getPort from 'get-port';
-import { findOrInstallMinio, PASSWORD, USER } from '../../infra/minio.mjs';
+import { PASSWORD, startMinio as startServer, USER } from '../../infra/minio.mjs';
 
 export const BUCKET = 'pictures';
 
@@ -14,6 +14,8 @@ export interface Minio {
   endpoint: string;
   /** URI of a store below a prefix. */
   uri(prefix: string): string;
+  /** Ids of unfinished uploads of one key; MinIO lists them by the whole key only. */
+  uploads(key: string): Promise<string[]>;
   /** SIGKILL; what was answered is on the disk. */
   kill(): Promise<void>;
   /** Starts it again on the same data and port. */
@@ -23,18 +25,12 @@ export interface Minio {
 
 /** Starts a server with an empty bucket, and gives this process and its children the keys to it. */
 export async function startMinio(): Promise<Minio> {
-  const binary = await findOrInstallMinio();
   const folder = mkdtempSync(join(tmpdir(), 'refineloop-minio-'));
   const port = await getPort();
   const endpoint = `http://127.0.0.1:${port}`;
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: USER, AWS_SECRET_ACCESS_KEY: PASSWORD });
   let server: ChildProcess | undefined;
-  const start = async () => {
-    const own = { ...process.env, MINIO_ROOT_USER: USER, MINIO_ROOT_PASSWORD: PASSWORD };
-    const args = ['server', '--quiet', '--address', `127.0.0.1:${port}`, '--console-address', '127.0.0.1:0', folder];
-    server = spawn(binary, args, { env: own, stdio: 'ignore' });
-    await answers(`${endpoint}/minio/health/ready`, server);
-  };
+  const start = async () => void ({ server } = await startServer({ data: folder, port, stdio: 'ignore' }));
   const kill = async () => {
     if (!server || server.exitCode !== null || server.signalCode !== null) return;
     server.kill('SIGKILL');
@@ -43,28 +39,19 @@ export async function startMinio(): Promise<Minio> {
   await start();
   const client = new S3Client({ endpoint, forcePathStyle: true, region: 'us-east-1' });
   await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
-  client.destroy();
   return {
     endpoint,
     uri: (prefix) => `s3://${BUCKET}/${prefix}?endpoint=${endpoint}`,
+    uploads: async (key) => {
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET, Prefix: key }));
+      return Uploads.map(({ UploadId }) => UploadId!);
+    },
     kill,
     start,
     close: async () => {
+      client.destroy();
       await kill();
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function answers(url: string, server: ChildProcess): Promise<void> {
-  for (let tries = 0; tries < 300; tries++) {
-    if (server.exitCode !== null) throw new Error(`MinIO ended with ${server.exitCode}`);
-    const ok = await fetch(url).then(
-      (reply) => reply.ok,
-      () => false,
-    );
-    if (ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error('MinIO does not answer');
 }

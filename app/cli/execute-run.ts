@@ -7,7 +7,7 @@ import type { PreparedRun } from '../client/prepare-run.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 import { checkRunId, startRun, waitForRun } from '../client/start-run.js';
 import { queuesWithoutWorker, workerAdvice } from '../client/queues.js';
-import { getStatus, isOver, type RunStatus } from '../client/status.js';
+import { getStatus, isOver, StatusReader, type RunStatus } from '../client/status.js';
 import type { RunName } from '../client/control.js';
 import { ServerIsAnothers, startEmbedded, type Embedded } from '../embedded/start-embedded.js';
 import type { CommonOptions } from './context.js';
@@ -67,7 +67,8 @@ export async function executeRun(prepared: PreparedRun, options: ExecuteOptions)
 /** Shows an open run until it ends, and writes its report. */
 export async function follow(open: OpenClient, name: RunName, embedded: Embedded | null): Promise<Executed> {
   const ui = runUi(open, name.runId);
-  const display = await progressDisplay(await openStore(name.storeUri), name.runId, { ui });
+  const reader = await StatusReader.open(open.client, name);
+  const display = progressDisplay(reader, { ui });
   const interrupt = onInterrupt();
   const ended = waitForRun(open.client, name.runId).then(() => 'ended' as const);
   const waits: Array<Promise<'ended' | 'interrupted'>> = [ended, interrupt.signalled.then(() => 'interrupted' as const)];
@@ -79,10 +80,10 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
     let overSince: number | null = null;
     const look = async () => {
       try {
-        const status = await getStatus(open.client, name);
+        const status = await reader.read();
         overSince = isOver(status.state) ? (overSince ?? Date.now()) : null;
         const idle = status.steps.executed + status.steps.cached === 0 && !embedded ? await queuesWithoutWorker(open.client) : [];
-        await display.update(status, workerAdvice(idle));
+        display.update(status, workerAdvice(idle));
       } catch (error) {
         // The run waits for its store to come back, and so does who watches it.
         if (!(error instanceof StorageUnavailable)) throw error;
@@ -94,8 +95,8 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
       outcome = (await Promise.race([over, look()])) ?? undefined;
     }
     if (outcome === 'interrupted') throw new Interrupted(howToGoOn(name, embedded !== null));
-    const status = await getStatus(open.client, name);
-    await display.update(status);
+    const status = await reader.read();
+    display.update(status);
     display.end();
     return { status, report: await saveReport(name.storeUri, name.runId), store: name.storeUri, ui, embedded };
   } finally {

@@ -1,51 +1,31 @@
 import { createLogUpdate } from 'log-update';
 import pc from './colours.js';
-import { itemPlan } from '../../core/item-plan.js';
-import type { ItemRecord } from '../../core/types.js';
-import type { Store } from '../../engine/storage/index.js';
-import type { RunStatus } from '../client/status.js';
+import type { GainSoFar, RunStatus, StatusReader } from '../client/status.js';
 import { note, seconds, signed } from './output.js';
-
-/** Mean gain of the last round over round 0 by the primary score, over the items that are through. */
-export interface GainSoFar {
-  arm: string;
-  n: number;
-  mean: number;
-}
-
-export function gainsSoFar(records: ItemRecord[], primary: string): GainSoFar[] {
-  const byArm = new Map<string, number[]>();
-  for (const { arms } of records) {
-    for (const { name, rounds } of arms) {
-      const [first, last] = [rounds[0]?.scores[primary], rounds.at(-1)?.scores[primary]];
-      if (rounds.length > 1 && first !== undefined && last !== undefined) byArm.set(name, [...(byArm.get(name) ?? []), last - first]);
-    }
-  }
-  return [...byArm].map(([arm, gains]) => ({ arm, n: gains.length, mean: gains.reduce((a, b) => a + b, 0) / gains.length }));
-}
 
 /** Shows a run as it goes: a few lines that are redrawn on a terminal, a line now and then elsewhere. */
 export interface ProgressDisplay {
   /** How often it is worth looking: each look reads the store and asks the server. */
   everyMs: number;
   /** @param advice what a person should do for the run to go on, if anything */
-  update(status: RunStatus, advice?: string | null): Promise<void>;
+  update(status: RunStatus, advice?: string | null): void;
   /** The run could not be looked at just now. */
   trouble(message: string): void;
   end(): void;
 }
 
-export async function progressDisplay(store: Store, runId: string, links: { ui: string | null }): Promise<ProgressDisplay> {
-  const files = store.run(runId);
-  const { primary } = itemPlan((await files.readManifest())!.recipe);
+export function progressDisplay(reader: StatusReader, links: { ui: string | null }): ProgressDisplay {
   const rate = stepRate();
   if (!process.stderr.isTTY) return plainLines(rate);
   const draw = createLogUpdate(process.stderr);
   return {
     everyMs: 1_000,
-    async update(status, advice) {
-      const gains = gainsSoFar(await files.listItems(), primary);
-      const lines = [...statusLines(status, rate(status)), gainLine(gains, primary), links.ui ? pc.dim(`Temporal UI ${links.ui}`) : ''];
+    update(status, advice) {
+      const lines = [
+        ...statusLines(status, rate(status)),
+        gainLine(reader.gains(), reader.primary),
+        links.ui ? pc.dim(`Temporal UI ${links.ui}`) : '',
+      ];
       draw([...lines, advice ? pc.yellow(advice) : ''].filter((line) => line !== '').join('\n'));
     },
     trouble: (message) => draw(pc.yellow(message)),
@@ -60,7 +40,6 @@ function plainLines(rate: (status: RunStatus) => number): ProgressDisplay {
     everyMs: PLAIN_EVERY_MS,
     update(status, advice) {
       note([...statusLines(status, rate(status)), advice ?? ''].filter((line) => line !== '').join('  '));
-      return Promise.resolve();
     },
     trouble: note,
     end: () => undefined,

@@ -1,9 +1,10 @@
 import { isGrpcServiceError, ServiceError, type Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { itemPlan, worstCaseImages } from '../../core/item-plan.js';
+import { itemPlan, worstCaseImages, type ItemPlan } from '../../core/item-plan.js';
 import { partitionWorkflowId, runWorkflowId } from '../../core/ids.js';
-import type { ItemState, RunState, StepCounts } from '../../core/types.js';
-import { countSteps, openStore, type LedgerRow, type RunFiles } from '../../engine/storage/index.js';
+import type { RunManifest } from '../../core/recipe.js';
+import type { ItemRecord, ItemState, RunState, StepCounts } from '../../core/types.js';
+import { openStore, StepTally, type LedgerFollower, type RunFiles, type Store } from '../../engine/storage/index.js';
 import type { PartitionProgress, RunProgress } from '../../workflows/messages.js';
 import { requireRun, type RunName } from './control.js';
 
@@ -35,36 +36,137 @@ export interface RunStatus {
 const OVER: RunState[] = ['budget_reached', 'completed', 'completed_with_failures', 'cancelled', 'failed'];
 export const isOver = (state: RunState): boolean => OVER.includes(state);
 
+/** Mean gain of the last round over round 0 by the primary score, over the items that are through. */
+export interface GainSoFar {
+  arm: string;
+  n: number;
+  mean: number;
+}
+
 /**
  * Where a run stands, counted from its records.
  * @param client `null`: no server answers, and the store alone is read
  * @throws InvalidInput for an unknown run
  */
 export async function getStatus(client: Client | null, run: RunName): Promise<RunStatus> {
-  await requireRun(run);
-  const store = await openStore(run.storeUri);
-  const files = store.run(run.runId);
-  const live = client ? await liveState(client, files) : null;
-  const kept = await files.readState();
-  const manifest = await files.readManifest();
-  const told = live?.state ?? kept?.state ?? 'starting';
-  const startedAt = kept?.startedAt ?? manifest!.createdAt;
-  const finishedAt = isOver(told) && kept?.finishedAt ? Date.parse(kept.finishedAt) : Date.now();
-  const elapsedSeconds = Math.max(0, (finishedAt - Date.parse(startedAt)) / 1000);
-  const items = await countItems(files, isOver(told) ? 0 : (live?.running ?? 0), told);
-  const state = ended(told, items.failed);
-  const ledger = await store.readLedger(run.runId, { closed: isOver(state) });
-  return {
-    runId: run.runId,
-    state,
-    items,
-    steps: countSteps(ledger),
-    startedAt,
-    elapsedSeconds: round(elapsedSeconds),
-    etaSeconds: isOver(state) || state === 'paused' ? null : eta(await imagesLeft(files, ledger), elapsedSeconds),
-    source: live ? 'server' : 'store',
-  };
+  return (await StatusReader.open(client, run)).read();
 }
+
+/** What of an item's record a status is made of. */
+interface ItemSummary {
+  id: string;
+  state: ItemState;
+  /** Last round over round 0, by arm. */
+  gains: Array<[arm: string, gain: number]>;
+}
+
+/** Looks at a run again and again, and reads each time what is new: a run of many thousand items costs no more to watch than one of few. */
+export class StatusReader {
+  private readonly items = new Map<string, ItemSummary>();
+  private readonly tally = new StepTally();
+  private readonly ledger: LedgerFollower;
+  private readonly plan: ItemPlan;
+
+  private constructor(
+    private readonly client: Client | null,
+    private readonly files: RunFiles,
+    private readonly manifest: RunManifest,
+    store: Store,
+  ) {
+    this.ledger = store.followLedger(files.runId);
+    this.plan = itemPlan(manifest.recipe);
+  }
+
+  /** @throws InvalidInput for an unknown run */
+  static async open(client: Client | null, run: RunName): Promise<StatusReader> {
+    await requireRun(run);
+    const store = await openStore(run.storeUri);
+    const files = store.run(run.runId);
+    return new StatusReader(client, files, (await files.readManifest())!, store);
+  }
+
+  /** @throws StorageUnavailable; what was read until then is not read again */
+  async read(): Promise<RunStatus> {
+    const live = this.client ? await liveState(this.client, this.files) : null;
+    const kept = await this.files.readState();
+    const told = live?.state ?? kept?.state ?? 'starting';
+    const startedAt = kept?.startedAt ?? this.manifest.createdAt;
+    const finishedAt = isOver(told) && kept?.finishedAt ? Date.parse(kept.finishedAt) : Date.now();
+    const elapsedSeconds = Math.max(0, (finishedAt - Date.parse(startedAt)) / 1000);
+    await this.readRecords();
+    this.tally.add(await this.ledger.readOn());
+    const total = Math.max((await this.files.readIndexSummary())?.total ?? 0, this.items.size);
+    const items = this.countItems(total, isOver(told) ? 0 : (live?.running ?? 0), told);
+    const state = ended(told, items.failed);
+    return {
+      runId: this.files.runId,
+      state,
+      items,
+      steps: { ...this.tally.counts },
+      startedAt,
+      elapsedSeconds: round(elapsedSeconds),
+      etaSeconds: isOver(state) || state === 'paused' ? null : this.eta(total, elapsedSeconds),
+      source: live ? 'server' : 'store',
+    };
+  }
+
+  /** As of the last {@link read}. */
+  gains(): GainSoFar[] {
+    const byArm = new Map<string, { n: number; sum: number }>();
+    for (const { gains } of this.items.values()) {
+      for (const [arm, gain] of gains) {
+        const { n, sum } = byArm.get(arm) ?? { n: 0, sum: 0 };
+        byArm.set(arm, { n: n + 1, sum: sum + gain });
+      }
+    }
+    return [...byArm].map(([arm, { n, sum }]) => ({ arm, n, mean: sum / n }));
+  }
+
+  get primary(): string {
+    return this.plan.primary;
+  }
+
+  /** New records, and those that a retry may have written anew. */
+  private async readRecords(): Promise<void> {
+    const keys = await this.files.listItemKeys();
+    const there = new Set(keys);
+    for (const key of this.items.keys()) if (!there.has(key)) this.items.delete(key);
+    const wanted = keys.filter((key) => !DONE.includes(this.items.get(key)?.state ?? 'failed'));
+    const records = await this.files.readItems(wanted);
+    wanted.forEach((key, i) => {
+      const record = records[i];
+      if (record) this.items.set(key, { id: record.id, state: record.state, gains: gainsOf(record, this.plan.primary) });
+      else this.items.delete(key);
+    });
+  }
+
+  private countItems(total: number, running: number, state: RunState): RunStatus['items'] {
+    const counts: Partial<Record<ItemState, number>> = {};
+    for (const item of this.items.values()) counts[item.state] = (counts[item.state] ?? 0) + 1;
+    const { improved = 0, unchanged = 0, uncurable = 0, failed = 0, skipped = 0, cancelled = 0 } = counts;
+    const done = improved + unchanged + uncurable;
+    const open = total - (done + failed + skipped + cancelled);
+    const ended = { total, waiting: 0, done, failed, skipped };
+    // What a cancelled run never began is cancelled with it.
+    if (state === 'cancelled') return { ...ended, pending: 0, running: 0, cancelled: cancelled + open };
+    const inFlight = Math.min(running, open);
+    return { ...ended, pending: open - inFlight, running: inFlight, cancelled };
+  }
+
+  /** By the generator calls that were made, and those still to come if every arm runs all its rounds. */
+  private eta(total: number, elapsedSeconds: number): number | null {
+    const over = new Set([...this.items.values()].map(({ id }) => id));
+    let [made, madeOfOpen] = [0, 0];
+    for (const [item, images] of this.tally.images) {
+      made += images;
+      if (!over.has(item)) madeOfOpen += images;
+    }
+    const left = (total - over.size) * worstCaseImages(this.plan) - madeOfOpen;
+    return made === 0 ? null : round((elapsedSeconds / made) * left);
+  }
+}
+
+const DONE: ItemState[] = ['improved', 'unchanged', 'uncurable'];
 
 /** An item that was reset after the run's end may have changed how it ended. */
 function ended(state: RunState, failed: number): RunState {
@@ -72,19 +174,11 @@ function ended(state: RunState, failed: number): RunState {
   return failed > 0 ? 'completed_with_failures' : 'completed';
 }
 
-async function countItems(files: RunFiles, running: number, state: RunState): Promise<RunStatus['items']> {
-  const counts: Partial<Record<ItemState, number>> = {};
-  for (const record of await files.listItems()) counts[record.state] = (counts[record.state] ?? 0) + 1;
-  const { improved = 0, unchanged = 0, uncurable = 0, failed = 0, skipped = 0, cancelled = 0 } = counts;
-  const done = improved + unchanged + uncurable;
-  const known = done + failed + skipped + cancelled;
-  const total = Math.max((await files.readIndexSummary())?.total ?? 0, known);
-  const open = total - known;
-  const ended = { total, waiting: 0, done, failed, skipped };
-  // What a cancelled run never began is cancelled with it.
-  if (state === 'cancelled') return { ...ended, pending: 0, running: 0, cancelled: cancelled + open };
-  const inFlight = Math.min(running, open);
-  return { ...ended, pending: open - inFlight, running: inFlight, cancelled };
+function gainsOf({ arms }: ItemRecord, primary: string): ItemSummary['gains'] {
+  return arms.flatMap(({ name, rounds }): ItemSummary['gains'] => {
+    const [first, last] = [rounds[0]?.scores[primary], rounds.at(-1)?.scores[primary]];
+    return rounds.length > 1 && first !== undefined && last !== undefined ? [[name, last - first]] : [];
+  });
 }
 
 /** What the server says; `null` where it does not answer or knows nothing of the run any more. */
@@ -131,19 +225,6 @@ function withTimeout<T>(promise: Promise<T>): Promise<T> {
     timer = setTimeout(() => reject(new Error('no worker answers')), QUERY_TIMEOUT_MS);
   });
   return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
-}
-
-/** Generator calls that were made, and those still to come if every arm runs all its rounds. */
-async function imagesLeft(files: RunFiles, ledger: LedgerRow[]): Promise<{ made: number; left: number }> {
-  const made = ledger.filter((row) => row.step === 'generate' && (row.status === 'completed' || row.status === 'recorded'));
-  const over = new Set((await files.listItems()).map((record) => record.id));
-  const open = ((await files.readIndexSummary())?.total ?? 0) - over.size;
-  const worstCase = worstCaseImages(itemPlan((await files.readManifest())!.recipe));
-  return { made: made.length, left: open * worstCase - made.filter((row) => !over.has(row.item)).length };
-}
-
-function eta({ made, left }: { made: number; left: number }, elapsedSeconds: number): number | null {
-  return made === 0 ? null : round((elapsedSeconds / made) * left);
 }
 
 const round = (seconds: number): number => Math.round(seconds * 10) / 10;

@@ -102,21 +102,56 @@ function attemptRow(start: StartLine, end: EndLine | undefined, over: boolean): 
   return over ? [{ ...known, status: start.billable ? 'unknown' : 'lost', device: start.device, ...nothing }] : [];
 }
 
-/** `retried` counts the attempts beyond the first of each step, whatever became of them. */
-export function countSteps(ledger: readonly LedgerRow[]): StepCounts {
-  const counts: StepCounts = { executed: 0, cached: 0, retried: 0 };
-  const attempted = new Set<string>();
-  for (const row of ledger) {
-    if (row.status === 'recorded') {
-      counts.cached += 1;
-      continue;
+/** Counts a ledger as it grows: each line once, in any order of files. */
+export class StepTally {
+  /** `retried`: attempts beyond the first of each step, whatever became of them. */
+  readonly counts: StepCounts = { executed: 0, cached: 0, retried: 0 };
+  /** Images that were made or found recorded, by item. */
+  readonly images = new Map<string, number>();
+  private readonly attempted = new Set<string>();
+  private readonly recorded = new Set<string>();
+  /** Attempts that have begun and not ended. */
+  private readonly open = new Map<string, LedgerStep>();
+  /** Ends whose start is yet to be read. */
+  private readonly early = new Map<string, EndLine>();
+
+  add(lines: readonly LedgerLine[]): void {
+    for (const line of lines) {
+      if (line.row === 'end') this.end(line);
+      else if (line.row === 'start') this.start(line);
+      else if (line.row === 'recorded') this.find(line);
     }
-    if (row.status === 'completed') counts.executed += 1;
-    const name = stepName(row);
-    if (attempted.has(name)) counts.retried += 1;
-    attempted.add(name);
   }
-  return counts;
+
+  private start(line: StartLine): void {
+    const name = stepName(line);
+    if (this.attempted.has(name)) this.counts.retried += 1;
+    this.attempted.add(name);
+    this.open.set(line.id, pick(line));
+    const end = this.early.get(line.id);
+    if (end && this.early.delete(line.id)) this.end(end);
+  }
+
+  private end(line: EndLine): void {
+    const step = this.open.get(line.id);
+    if (!step) return void this.early.set(line.id, line);
+    this.open.delete(line.id);
+    if (line.status !== 'completed') return;
+    this.counts.executed += 1;
+    this.countImage(step);
+  }
+
+  private find(line: RecordedLine): void {
+    const name = stepName(line);
+    if (this.recorded.has(name)) return;
+    this.recorded.add(name);
+    this.counts.cached += 1;
+    this.countImage(line);
+  }
+
+  private countImage({ step, item }: LedgerStep): void {
+    if (step === 'generate') this.images.set(item, (this.images.get(item) ?? 0) + 1);
+  }
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -2,7 +2,7 @@ import { promises as fs } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { countSteps, mergeLedger, type LedgerLine, type LedgerStart, type LedgerStep } from './ledger.js';
+import { mergeLedger, StepTally, type LedgerLine, type LedgerStart, type LedgerStep } from './ledger.js';
 import { openStore } from './open-store.js';
 import type { Store } from './store.js';
 
@@ -17,6 +17,11 @@ afterEach(() => fs.rm(folder, { recursive: true }));
 const step: LedgerStep = { step: 'generate', item: 'creature-1', arm: 'opt', round: 1, draw: 0, key: 'k1' };
 const start = (attempt = 1, more: Partial<LedgerStart> = {}): LedgerStart => ({ ...step, attempt, device: 'cpu', ...more });
 const read = (closed = false): ReturnType<Store['readLedger']> => store.readLedger('r', { closed });
+const counted = async () => {
+  const tally = new StepTally();
+  tally.add(await store.followLedger('r').readOn());
+  return tally.counts;
+};
 const pause = (): Promise<void> => new Promise((done) => setTimeout(done, 3));
 const file = (worker = 'w1'): string => join(folder, `runs/r/ledger/${worker}.jsonl`);
 
@@ -32,7 +37,7 @@ it('gives one row per attempt, with what became of it', async () => {
     { ...step, attempt: 1, status: 'failed', device: 'cpu', seconds: 2, ...unknown, error: 'OutOfMemory: too big' },
     { ...step, attempt: 2, status: 'completed', device: 'cuda:0', seconds: 3, tokens: 12, bytes: 900, usd: 0.01, error: null },
   ]);
-  expect(countSteps(await read())).toEqual({ executed: 1, cached: 0, retried: 1 });
+  expect(await counted()).toEqual({ executed: 1, cached: 0, retried: 1 });
 });
 
 it('has the start on the disk before start() returns', async () => {
@@ -74,7 +79,7 @@ it('counts a result that was found several times once', async () => {
     await writer.recorded(step);
   }
   await store.ledgerWriter('r', 'w1').recorded({ ...step, item: 'creature-2' });
-  expect(countSteps(await read())).toEqual({ executed: 0, cached: 2, retried: 0 });
+  expect(await counted()).toEqual({ executed: 0, cached: 2, retried: 0 });
 });
 
 it('reads past a line that a crash cut off, also when the worker goes on in the same file', async () => {
@@ -123,4 +128,40 @@ it('merges to the same rows in whatever order the files are read', () => {
     );
   const shuffled = lines.chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })));
   fc.assert(fc.property(shuffled, ([all, other]) => expect(mergeLedger(other)).toEqual(mergeLedger(all))));
+});
+
+it('is followed as it grows, each line once, one that is half written when it is whole', async () => {
+  const follower = store.followLedger('r');
+  const tally = new StepTally();
+  const look = async () => {
+    const lines = await follower.readOn();
+    tally.add(lines);
+    return lines.length;
+  };
+  expect(await look()).toBe(0);
+  const [one, two] = [store.ledgerWriter('r', 'w1'), store.ledgerWriter('r', 'w2')];
+  const id = await one.start(start(1));
+  expect(await look()).toBe(1);
+  await two.recorded({ ...step, item: 'creature-2' });
+  await two.recorded({ ...step, item: 'creature-2' });
+  await one.end({ id, status: 'completed', seconds: 1 });
+  expect(await look()).toBe(3);
+  expect(await look()).toBe(0);
+  expect(tally.counts).toEqual({ executed: 1, cached: 1, retried: 0 });
+  expect([...tally.images]).toEqual([['creature-1', 1], ['creature-2', 1]]); // prettier-ignore
+
+  const line = JSON.stringify({ row: 'start', id: 'x', at: 'now', ...start(2) });
+  await fs.appendFile(file('w3'), line.slice(0, 20));
+  expect(await look()).toBe(0);
+  await fs.appendFile(file('w3'), `${line.slice(20)}\n`);
+  expect(await look()).toBe(1);
+  expect(tally.counts.retried).toBe(1);
+});
+
+it('counts an end that is read before its start', () => {
+  const tally = new StepTally();
+  tally.add([{ row: 'end', id: 'a', at: 't', status: 'completed', seconds: 1 }]);
+  expect(tally.counts.executed).toBe(0);
+  tally.add([{ row: 'start', id: 'a', at: 't', ...start(1) }]);
+  expect(tally.counts).toEqual({ executed: 1, cached: 0, retried: 0 });
 });

@@ -94,15 +94,46 @@ export class LedgerWriter {
 
 /** Every attempt of a run, of all workers. A line that a crash cut off is left out. */
 export async function readLedger(objects: ObjectStore, runId: string, options: ReadLedgerOptions = {}): Promise<LedgerRow[]> {
-  checkRunId(runId);
-  const keys: string[] = [];
-  for await (const key of objects.list(`runs/${runId}/ledger/`)) keys.push(key);
-  const limit = pLimit(READERS);
-  const parts = await Promise.all(keys.map((key) => limit(() => objects.get(key))));
-  return mergeLedger(
-    parts.flatMap((bytes) => (bytes ? parseLines<LedgerLine>(bytes).values : [])),
-    options,
-  );
+  return mergeLedger(await new LedgerFollower(objects, runId).readOn(), options);
+}
+
+/** Reads a run's ledger as it grows: each line once. */
+export class LedgerFollower {
+  private readonly prefix: string;
+  /** Bytes of each object that were read: up to the end of its last whole line. */
+  private readonly read = new Map<string, number>();
+
+  constructor(
+    private readonly objects: ObjectStore,
+    runId: string,
+  ) {
+    checkRunId(runId);
+    this.prefix = `runs/${runId}/ledger/`;
+  }
+
+  /** The lines that were not there at the last call. One that a crash cut off is left out. */
+  async readOn(): Promise<LedgerLine[]> {
+    const keys: string[] = [];
+    for await (const key of this.objects.list(this.prefix)) {
+      // What lies below the log's own key is a part that never changes (ObjectStore.append).
+      if (key.endsWith('.jsonl') || !this.read.has(key)) keys.push(key);
+    }
+    const limit = pLimit(READERS);
+    const parts = await Promise.all(keys.map((key) => limit(() => this.readObject(key))));
+    return parts.flat();
+  }
+
+  private async readObject(key: string): Promise<LedgerLine[]> {
+    const from = this.read.get(key) ?? 0;
+    const stream = await this.objects.stream(key, { from });
+    if (!stream) return [];
+    const parts: Uint8Array[] = [];
+    for await (const part of stream) parts.push(part);
+    const bytes = Buffer.concat(parts);
+    const whole = bytes.lastIndexOf('\n') + 1;
+    this.read.set(key, from + whole);
+    return parseLines<LedgerLine>(bytes.subarray(0, whole)).values;
+  }
 }
 
 const now = (): string => new Date().toISOString();

@@ -29,11 +29,6 @@ const UPLOAD_PART_BYTES = 16 * 2 ** 20;
 /** A connection on which nothing moves for so long counts as cut. */
 const SILENCE_MS = 60_000;
 
-/** Name of what `append` writes. */
-const LOG_PART = /\/[0-9a-z]{9}-[0-9a-z]{6}-[0-9a-f]{8}$/;
-/** Most bytes of parts of logs that are kept. */
-const PART_BYTES = 64 * 2 ** 20;
-
 /**
  * A store under a prefix of a bucket, by plain S3 calls: AWS, MinIO and whatever else speaks them. Conditional writes need `If-None-Match` and
  * `If-Match` on PutObject. Credentials by the SDK's standard chain.
@@ -43,9 +38,6 @@ export class S3ObjectStore implements ObjectStore {
   private readonly client: S3Client;
   private readonly prefix: string;
   private appended = 0;
-  /** Parts of logs that were read: who watches a run reads its ledger again and again, and a part never changes. */
-  private readonly parts = new Map<string, Uint8Array>();
-  private partBytes = 0;
 
   constructor(private readonly location: S3Location) {
     this.uri = formatS3Uri(location);
@@ -79,14 +71,7 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    const known = this.parts.get(key);
-    if (known) return known;
-    const bytes = (await this.read(key))?.bytes;
-    if (bytes && LOG_PART.test(key) && this.partBytes + bytes.byteLength <= PART_BYTES) {
-      this.parts.set(key, bytes);
-      this.partBytes += bytes.byteLength;
-    }
-    return bytes;
+    return (await this.read(key))?.bytes;
   }
 
   async stream(key: string, { from = 0 }: { from?: number } = {}): Promise<AsyncIterable<Uint8Array> | undefined> {

@@ -1,6 +1,6 @@
 import type { ArtifactRef, Digest, StepRecord } from '../../core/types.js';
 import { ArtifactStore } from './artifact-store.js';
-import { LedgerWriter, readLedger, type LedgerRow, type ReadLedgerOptions } from './ledger.js';
+import { LedgerFollower, LedgerWriter, readLedger, type LedgerRow, type ReadLedgerOptions } from './ledger.js';
 import type { ObjectStore } from './object-store.js';
 import { listRuns, RunFiles } from './run-files.js';
 import { StepRecords } from './step-records.js';
@@ -60,6 +60,10 @@ export class Store {
   /** One per run and worker process. */
   ledgerWriter(runId: string, worker: string): LedgerWriter {
     return new LedgerWriter(this.objects, runId, worker);
+  }
+
+  followLedger(runId: string): LedgerFollower {
+    return new LedgerFollower(this.objects, runId);
   }
 
   readLedger(runId: string, options: ReadLedgerOptions = {}): Promise<LedgerRow[]> {

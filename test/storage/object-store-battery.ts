@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import fc from 'fast-check';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
-import { ArtifactStore, artifactKey, type ObjectStore } from '../../engine/storage/index.js';
+import { ArtifactStore, artifactKey, LedgerFollower, LedgerWriter, type ObjectStore } from '../../engine/storage/index.js';
 
 /** Two views of one empty store, as two processes have them. */
 export interface OpenedStore {
@@ -198,6 +198,20 @@ export function objectStoreBattery(name: string, open: () => Promise<OpenedStore
       expect(await artifacts.checkArtifact(digest)).toBe('corrupt');
       await a.delete(artifactKey(digest));
       expect(await artifacts.checkArtifact(digest)).toBe('missing');
+    });
+
+    it('lets a ledger be followed: each line once, whoever wrote it', async () => {
+      const follower = new LedgerFollower(b, 'followed');
+      const [one, two] = [new LedgerWriter(a, 'followed', 'w1'), new LedgerWriter(b, 'followed', 'w2')];
+      const step = { step: 'generate' as const, item: 'i', arm: null, round: 0, draw: 0, key: 'k' };
+      const seen = async () => (await follower.readOn()).map(({ row }) => row).sort();
+      expect(await seen()).toEqual([]);
+      const id = await one.start({ ...step, attempt: 1, device: null });
+      await two.recorded(step);
+      expect(await seen()).toEqual(['recorded', 'start']);
+      await one.end({ id, status: 'completed', seconds: 1 });
+      expect(await seen()).toEqual(['end']);
+      expect(await seen()).toEqual([]);
     });
 
     it('appends in order and loses no line of racing appenders', async () => {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { InvalidInput } from '../../../core/errors.js';
+import { InvalidInput, StorageUnavailable } from '../../../core/errors.js';
 import { itemPlan } from '../../../core/item-plan.js';
 import { promptText, shownPrompt } from '../../../core/policy/refine.js';
 import type { ItemRecord, ItemState, TextValue } from '../../../core/types.js';
 import { verifyRun, type Store } from '../../../engine/storage/index.js';
 import { findItem } from '../../client/find-item.js';
 import { queuesWithoutWorker, workerAdvice } from '../../client/queues.js';
-import { getStatus, isOver } from '../../client/status.js';
+import { getStatus, isOver, StatusReader } from '../../client/status.js';
 import { openRun, tryConnect, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
 import { onInterrupt } from '../interrupt.js';
@@ -46,19 +46,25 @@ export function lookCommands(program: Command): void {
 }
 
 async function status(runId: string, options: CommonOptions & { watch?: boolean }): Promise<void> {
-  const { run, store } = await openRun(runId, options);
+  const { run } = await openRun(runId, options);
   const open = await tryConnect(run.storeUri, options);
   const interrupt = onInterrupt();
   try {
-    let now = await getStatus(open?.client ?? null, run);
+    const reader = await StatusReader.open(open?.client ?? null, run);
+    let now = await reader.read();
     if (options.watch && !isOver(now.state)) {
-      const display = await progressDisplay(store, runId, { ui: open?.settings.ui ?? null });
+      const display = progressDisplay(reader, { ui: open?.settings.ui ?? null });
       let stop = false;
       void interrupt.signalled.then(() => (stop = true));
       while (!isOver(now.state) && !stop) {
-        await display.update(now);
+        display.update(now);
         await Promise.race([sleep(display.everyMs), interrupt.signalled]);
-        now = await getStatus(open?.client ?? null, run);
+        now = await reader.read().catch((error: unknown) => {
+          // The run waits for its store to come back, and so does who watches it.
+          if (!(error instanceof StorageUnavailable)) throw error;
+          display.trouble(error.message);
+          return now;
+        });
       }
       display.end();
     }

@@ -1,5 +1,8 @@
 """
-Dagster's side: one run whose graph an item is mapped over the dataset, an op a call.
+Dagster's side: one run of a graph with a chain of ops an item, an op a call.
+
+Dynamic mapping over the dataset would be the usual graph, but does not survive: re-executed from failure after SIGKILL, such a run does what had begun, leaves
+out each item that had not, and ends as a success (dagster-io/dagster#20925). So the graph is built from the dataset when the code is loaded.
 
 The executor is the one in the run's process: like the other, it is continued from its event log and the values that
 FilesystemIOManager has written, and does not pay for a process a step (the other, with a fork server and eight steps at once, took four
@@ -7,8 +10,11 @@ times as long). It runs one op at a time, whatever the window: what of an item i
 input is two events, and each event one commit to SQLite.
 """
 
+import json
+import os
+
 import null_steps as null
-from dagster import Config, Definitions, DynamicOut, DynamicOutput, graph, in_process_executor, op
+from dagster import Config, Definitions, Out, Output, graph, in_process_executor, op
 
 START = [None, 0]
 REFINED = ["written", 1]
@@ -17,14 +23,6 @@ REFINED = ["written", 1]
 class Run(Config):
     root: str
     run: str
-    dataset: str
-
-
-@op(out=DynamicOut())
-def index_dataset(config: Run):
-    where = {"root": config.root, "run": config.run}
-    for item in null.index_dataset(dataset=config.dataset, **where):
-        yield DynamicOutput({"of": {**where, "item": item}, "rounds": []}, mapping_key=item["key"])
 
 
 @op
@@ -72,9 +70,21 @@ def refine_item(state):
     return record_item(score(embed_picture(generate(write_feedback(first)))))
 
 
-@graph
-def refine():
-    index_dataset().map(refine_item)
+def job_over(name: str, dataset: str):
+    keys = [item["key"] for item in null.read_dataset(dataset)]
+
+    @op(name=f"index_{name}", out={f"item_{key}": Out() for key in keys})
+    def index_dataset(config: Run):
+        where = {"root": config.root, "run": config.run}
+        for item in null.index_dataset(dataset=dataset, **where):
+            yield Output({"of": {**where, "item": item}, "rounds": []}, f"item_{item['key']}")
+
+    @graph(name=name)
+    def refine():
+        for key, state in zip(keys, index_dataset()):
+            refine_item.alias(f"item_{key}")(state)
+
+    return refine.to_job(executor_def=in_process_executor)
 
 
-defs = Definitions(jobs=[refine.to_job(executor_def=in_process_executor)])
+defs = Definitions(jobs=[job_over(name, dataset) for name, dataset in json.loads(os.environ["DATASETS"]).items()])

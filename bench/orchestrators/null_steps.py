@@ -95,15 +95,19 @@ RUNTIME = {"engine": "null", "version": "1", "provider": "cpu", "precision": "fp
 MODEL = digest(b"model")
 
 
+def read_dataset(dataset: str) -> list:
+    rows = [json.loads(line) for line in (Path(dataset) / "metadata.jsonl").read_text().splitlines()]
+    return [{**row, "key": hashlib.sha256(row["id"].encode()).hexdigest()[:16]} for row in rows]
+
+
 def index_dataset(root: str, run: str, dataset: str) -> list:
     """Reads the dataset's rows, stores the true pictures, writes the run's index."""
     store = Store(root, run)
     items = []
-    for line in (Path(dataset) / "metadata.jsonl").read_text().splitlines():
-        row = json.loads(line)
+    for row in read_dataset(dataset):
         picture = store.put_artifact((Path(dataset) / row["file_name"]).read_bytes(), "image/png", [])
-        key = hashlib.sha256(row["id"].encode()).hexdigest()[:16]
-        items.append({"id": row["id"], "key": key, "caption": row["text"], "feedback": row["feedback"][0], "trueImage": picture})
+        item = {"id": row["id"], "key": row["key"], "caption": row["text"], "feedback": row["feedback"][0], "trueImage": picture}
+        items.append(item)
     store.put(f"runs/{run}/index/0.jsonl", "".join(json.dumps(item) + "\n" for item in items).encode())
     return items
 

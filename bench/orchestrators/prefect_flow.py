@@ -1,17 +1,34 @@
-"""Prefect's side: reads runs from stdin, a JSON object a line, and answers each with a line when its flow has ended."""
+"""
+Prefect's side: a flow a run, a task a call; as many items at once as the window has room for. Reads runs from stdin, a JSON object a line, and
+answers each with a line when its flow has ended.
 
+Each task keeps its result under a key of its source and inputs, so that another run of the flow takes what is finished from there. Items are plain
+coroutines: within a task of their own (or any other transaction) the results of their steps would be kept only when the whole item has ended.
+"""
+
+import asyncio
+import functools
 import json
 import sys
 
 import null_steps as null
 from prefect import flow, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
-from prefect.task_runners import ThreadPoolTaskRunner
 
 START = [None, 0]
 REFINED = ["written", 1]
 
-durable = task(cache_policy=TASK_SOURCE + INPUTS, persist_result=True)
+
+def durable(call):
+    """A task that waits for the disk in a thread."""
+
+    @functools.wraps(call)
+    async def in_thread(*args):
+        return await asyncio.to_thread(call, *args)
+
+    return task(in_thread, cache_policy=TASK_SOURCE + INPUTS, persist_result=True)
+
+
 index_dataset = durable(null.index_dataset)
 embed = durable(null.embed)
 generate = durable(null.generate)
@@ -20,33 +37,34 @@ write_feedback = durable(null.write_feedback)
 record_item = durable(null.record_item)
 
 
-@durable
-def refine_item(root: str, run: str, item: dict) -> str:
-    references = embed(root, run, item, START, [("clip_text", item["caption"]), ("image_similarity", item["trueImage"])])
+async def refine_item(root: str, run: str, item: dict) -> None:
+    references = await embed(root, run, item, START, [("clip_text", item["caption"]), ("image_similarity", item["trueImage"])])
 
-    def round(at, prompt, feedback):
-        made = generate(root, run, item, at, prompt)
-        vectors = embed(root, run, item, at, [(name, made["image"]) for name in null.PICTURE_ENCODERS])
-        scores = score(root, run, item, at, made["image"], vectors, references)
+    async def round(at, prompt, feedback):
+        made = await generate(root, run, item, at, prompt)
+        vectors = await embed(root, run, item, at, [(name, made["image"]) for name in null.PICTURE_ENCODERS])
+        scores = await score(root, run, item, at, made["image"], vectors, references)
         return {"round": at[1], "prompt": prompt, "feedback": feedback, **made, "scores": scores}
 
-    first = round(START, item["caption"], None)
-    feedback = write_feedback(root, run, item, REFINED, first["image"])
-    second = round(REFINED, f"{item['caption']} {feedback}", feedback)
-    return record_item(root, run, item, [first, second])
+    first = await round(START, item["caption"], None)
+    feedback = await write_feedback(root, run, item, REFINED, first["image"])
+    second = await round(REFINED, f"{item['caption']} {feedback}", feedback)
+    await record_item(root, run, item, [first, second])
 
 
-def null_run(root: str, run: str, dataset: str, window: int):
-    @flow(name="null", task_runner=ThreadPoolTaskRunner(max_workers=window))
-    def refine():
-        items = index_dataset(root, run, dataset)
-        for future in [refine_item.submit(root, run, item) for item in items]:
-            future.result()
+@flow(name="refine", validate_parameters=False)
+async def refine(root: str, run: str, dataset: str, window: int) -> None:
+    items = await index_dataset(root, run, dataset)
+    room = asyncio.Semaphore(window)
 
-    refine()
+    async def in_turn(item):
+        async with room:
+            await refine_item(root, run, item)
+
+    await asyncio.gather(*(in_turn(item) for item in items))
 
 
 print("ready", flush=True)
 for line in sys.stdin:
-    null_run(**json.loads(line))
+    asyncio.run(refine(**json.loads(line)))
     print("done", flush=True)

@@ -6,7 +6,7 @@
  * Each makes the same eight calls an item with the same writes to a file store (bare-workflows.mjs, orchestrators/null_steps.py), as many items at once, and
  * has a server of its own on SQLite, up and warmed by eight items before the clock starts; one framework runs at a time, in turn. CPU is that of all
  * its processes until they have come to rest, for a server may still be writing down what has ended. Then each runs once more, and gets SIGKILL where
- * the steps run when half of the items are recorded. The ledger, a synced line before each execution, tells what ran again or was lost.
+ * the steps run when half of the steps are recorded (of steps, not items: Dagster takes all items a step further in turn). The ledger, a synced line before each execution, tells what ran again or was lost.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -115,7 +115,7 @@ function describe({ rate, cpu, rest, database, store }) {
 async function killRun(framework, folder, dataset) {
   const ended = await framework.begin('run', dataset);
   ended().catch(() => undefined); // The one that is killed may be the one to say so.
-  while (itemsRecorded(folder) < asked.items / 2) await sleep(20);
+  while (stepsRecorded(folder) < (asked.items * STEPS_AN_ITEM) / 2) await sleep(20);
   await framework.kill('run');
   const killed = performance.now();
   await (
@@ -136,6 +136,10 @@ function itemsRecorded(folder, runId = 'run') {
   return namesIn(runFiles(folder, runId, 'items')).length;
 }
 
+function stepsRecorded(folder) {
+  return namesIn(join(storeOf(folder, 'run'), 'steps')).length;
+}
+
 /** Executions as the ledger has them, and what they left in the store. */
 function tally(folder) {
   const ledger = runFiles(folder, 'run', 'ledger');
@@ -143,7 +147,7 @@ function tally(folder) {
   const starts = lines
     .filter((line) => line.includes('"row":"start"') || line.includes('"row": "start"'))
     .map((line) => JSON.parse(line).key);
-  const lost = asked.items * STEPS_AN_ITEM - namesIn(join(storeOf(folder, 'run'), 'steps')).length;
+  const lost = asked.items * STEPS_AN_ITEM - stepsRecorded(folder);
   return { again: starts.length - new Set(starts).size, lost, records: itemsRecorded(folder) };
 }
 

@@ -18,14 +18,26 @@ export function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** User + system seconds of all children of this process that have ended, and of theirs. */
-export function endedChildrenCpuSeconds() {
-  const fields = statOf('self');
+/** User + system seconds of all children of a process that have ended, and of theirs. */
+export function endedChildrenCpuSeconds(pid = 'self') {
+  const fields = statOf(pid);
   return (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND;
 }
 
-/** Process ids below one process whose command line holds a text. */
-export function descendants(pid, text) {
+/** User + system seconds of everything that was started from this process, ended or not. */
+export function startedCpuSeconds() {
+  const ofOne = (pid) => {
+    try {
+      return cpuSeconds(pid) + endedChildrenCpuSeconds(pid);
+    } catch {
+      return 0; // Ended meanwhile: its parent's from here on.
+    }
+  };
+  return descendants(process.pid).reduce((sum, pid) => sum + ofOne(pid), endedChildrenCpuSeconds());
+}
+
+/** Process ids below one process, those whose command line holds a text. */
+export function descendants(pid, text = '') {
   const parents = new Map();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;

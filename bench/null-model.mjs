@@ -12,30 +12,22 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
-import { claimRun, startRun, waitForRun } from '../dist/app/client/start-run.js';
-import { startTemporalServer } from '../dist/app/embedded/temporal-server.js';
 import { itemWorkflowId } from '../dist/core/ids.js';
-import { TASK_QUEUES } from '../dist/core/queues.js';
-import { cpuSeconds, describeMachine, descendants, fixed, load, median, numberOptions } from './measure.mjs';
-import { historyOf, prepare, recordsOf, startWorkers, writeDataset } from './null-pipeline.mjs';
+import { cpuSeconds, describeMachine, fixed, load, median, numberOptions } from './measure.mjs';
+import { historyOf, prepareNullRun, recordsOf, SIDES, startNullServer, startNullWorker, writeDataset } from './null-runs.mjs';
 
-const BARE_QUEUE = 'bare';
 const asked = numberOptions({ items: null, window: null, pairs: 2 });
 
 console.log(describeMachine());
 const folder = await mkdtemp(join(tmpdir(), 'refineloop-bench-'));
-const server = await startTemporalServer({ database: join(folder, 'temporal.sqlite'), logFile: join(folder, 'temporal.log') });
-const serverPid = descendants(process.pid, 'start-dev').find((pid) => !descendants(pid, 'start-dev').length);
-const connection = await Connection.connect({ address: server.address });
-const client = new Client({ connection });
+const server = await startNullServer(folder);
+const { client } = server;
 try {
   for (const items of asked.items ? [asked.items] : [200, 1000]) {
     const dataset = await writeDataset(folder, items);
     for (const window of asked.window ? [asked.window] : [8, 100]) await compare(dataset, items, window);
   }
 } finally {
-  await connection.close();
   await server.stop();
   await rm(folder, { recursive: true, force: true });
 }
@@ -68,36 +60,27 @@ async function compare(dataset, items, window) {
 }
 
 async function refineRun(runId, dataset, window) {
-  const prepared = await prepare(folder, runId, dataset);
-  const measured = await measure({ kind: 'refine', taskQueues: Object.values(TASK_QUEUES) }, async () => {
-    await startRun(client, prepared, { concurrency: window });
-    await waitForRun(client, runId);
-  });
-  const records = await recordsOf(prepared);
+  const { records, ...measured } = await measuredRun('refine', runId, dataset, window);
   return { ...measured, ...(await historyOf(client, itemWorkflowId(runId, records[0].key))) };
 }
 
 async function bareRun(runId, dataset, window) {
-  const prepared = await prepare(folder, runId, dataset);
-  await claimRun(prepared);
-  const args = [{ run: { runId, store: prepared.storeUri }, window }];
-  const queues = { ...TASK_QUEUES, orchestrator: BARE_QUEUE };
-  const measured = await measure({ kind: 'bare', taskQueues: Object.values(queues) }, () =>
-    client.workflow.execute('bareParent', { workflowId: runId, taskQueue: BARE_QUEUE, args }),
-  );
-  await recordsOf(prepared);
+  const measured = await measuredRun('bare', runId, dataset, window);
   return { ...measured, ...(await historyOf(client, await firstChild(runId))) };
 }
 
-/** Wall, and CPU of worker and server, of what `work` waits for. */
-async function measure(worker, work) {
-  const child = await startWorkers({ ...worker, address: server.address });
-  const before = { worker: cpuSeconds(child.pid), server: cpuSeconds(serverPid), at: performance.now() };
-  await work();
+/** Wall, and CPU of worker and server, from the start of a run to its end. */
+async function measuredRun(kind, runId, dataset, window) {
+  const prepared = await prepareNullRun(folder, runId, dataset);
+  const worker = await startNullWorker(server.address, kind);
+  const before = { worker: cpuSeconds(worker.pid), server: cpuSeconds(server.pid), at: performance.now() };
+  const ended = await SIDES[kind].start(client, prepared, window);
+  await ended();
   const seconds = (performance.now() - before.at) / 1000;
-  const measured = { seconds, workerCpu: cpuSeconds(child.pid) - before.worker, serverCpu: cpuSeconds(serverPid) - before.server };
-  await child.stop();
-  return measured;
+  const workerCpu = cpuSeconds(worker.pid) - before.worker;
+  const serverCpu = cpuSeconds(server.pid) - before.server;
+  await worker.stop();
+  return { seconds, workerCpu, serverCpu, records: await recordsOf(prepared) };
 }
 
 async function firstChild(workflowId) {

@@ -1,5 +1,5 @@
 /**
- * Does an item cost the same in a large run as in a small one? Null-model runs (null-pipeline.mjs) of two sizes, each on a server and a store of its
+ * Does an item cost the same in a large run as in a small one? Null-model runs (null-runs.mjs) of two sizes, each on a server and a store of its
  * own; in the larger one the worker is killed with SIGKILL at a quarter and at three quarters, and the server restarted at half.
  *
  *   node scripts/build.mjs && node bench/scale.mjs [--small 1000] [--large 20000] [--window 100] [--slice 1000]
@@ -18,9 +18,8 @@ import { getStatus } from '../dist/app/client/status.js';
 import { startRun } from '../dist/app/client/start-run.js';
 import { startTemporalServer } from '../dist/app/embedded/temporal-server.js';
 import { itemWorkflowId, partitionWorkflowId, runWorkflowId } from '../dist/core/ids.js';
-import { TASK_QUEUES } from '../dist/core/queues.js';
 import { cpuSeconds, describeMachine, descendants, fixed, load, numberOptions } from './measure.mjs';
-import { historyOf, prepare, recordsOf, startWorkers, writeDataset } from './null-pipeline.mjs';
+import { historyOf, prepareNullRun, recordsOf, startNullWorker, storeOf, writeDataset } from './null-runs.mjs';
 
 const asked = numberOptions({ small: 1_000, large: 20_000, window: 100, slice: 1_000 });
 /** Temporal warns of longer histories. */
@@ -33,7 +32,7 @@ async function scaleRun(items, disturbed) {
   const runId = `scale-${items}`;
   console.log(`\n${items} items, window ${asked.window}`);
   try {
-    const prepared = await prepare(folder, runId, await writeDataset(folder, items));
+    const prepared = await prepareNullRun(folder, runId, await writeDataset(folder, items));
     return await new ScaleRun(folder, runId, prepared, items).measure(disturbed);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -130,7 +129,7 @@ class ScaleRun {
 
   /** Item records in the store. */
   async done() {
-    const names = await readdir(join(this.folder, `store-${this.runId}`, 'runs', this.runId, 'items')).catch(() => []);
+    const names = await readdir(join(storeOf(this.folder, this.runId), 'runs', this.runId, 'items')).catch(() => []);
     return names.filter((name) => name.endsWith('.json')).length;
   }
 
@@ -208,7 +207,7 @@ class ScaleRun {
   }
 
   async startWorker() {
-    this.worker = await startWorkers({ kind: 'refine', taskQueues: Object.values(TASK_QUEUES), address: this.server.address });
+    this.worker = await startNullWorker(this.server.address, 'refine');
   }
 }
 

@@ -1,21 +1,25 @@
 #!/usr/bin/env node
-// Makes, or reuses, the pinned Python environment that models/training needs, and prints its interpreter's path as the
-// last line of stdout: `PYTHON="$(node scripts/python-env.mjs | tail -n 1)"`. Everything else goes to stderr.
+// Makes, or reuses, a pinned Python environment, and prints its interpreter's path as the last line of stdout:
+// `PYTHON="$(node scripts/python-env.mjs | tail -n 1)"`. Everything else goes to stderr.
+//
+//   node scripts/python-env.mjs [REQUIREMENTS MODULE...]    default: what models/training needs; the modules must import
 //
 // The environment lives in the user's cache, outside the checkout, in a folder named after the hash of
-// requirements.txt: another set of versions is another folder, and no checkout ever sees a half-upgraded one.
+// its requirements: another set of versions is another folder, and no checkout ever sees a half-upgraded one.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MINIMUM_PYTHON = [3, 11];
 const CANDIDATES = [process.env.PYTHON, 'python3', 'python3.13', 'python3.12', 'python3.11'].filter(Boolean);
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const requirementsPath = join(root, 'models', 'training', 'requirements.txt');
+const TRAINING = [join(root, 'models', 'training', 'requirements.txt'), 'diffusers', 'numpy', 'onnxruntime', 'torch', 'transformers'];
+const [requirementsArgument, ...modules] = process.argv.length > 2 ? process.argv.slice(2) : TRAINING;
+const requirementsPath = resolve(requirementsArgument);
 const requirements = readFileSync(requirementsPath);
 const requirementsHash = createHash('sha256').update(requirements).digest('hex');
 
@@ -67,14 +71,15 @@ if (isComplete()) {
   const python = findPython();
   if (!python) fail(`needs Python ${MINIMUM_PYTHON.join('.')} or newer; tried ${CANDIDATES.join(', ')} (set PYTHON to choose one)`);
   say(`making ${environment} with ${python.command} (Python ${python.version})`);
-  say('installing models/training/requirements.txt: one to three minutes, 6 GB on disk (mostly torch)');
+  const size = requirementsPath === TRAINING[0] ? ': one to three minutes, 6 GB on disk (mostly torch)' : '';
+  say(`installing ${relative(root, requirementsPath)}${size}`);
   const startedAt = Date.now();
   // The folder is built in place (a virtual environment cannot be moved), so what an interrupted install left goes first.
   rmSync(environment, { recursive: true, force: true });
   mkdirSync(dirname(environment), { recursive: true });
   run(python.command, ['-m', 'venv', environment]);
   run(interpreter, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-cache-dir', '-r', requirementsPath]);
-  run(interpreter, ['-c', 'import diffusers, numpy, onnxruntime, torch, transformers']);
+  if (modules.length > 0) run(interpreter, ['-c', `import ${modules.join(', ')}`]);
   const record = { requirementsSha256: requirementsHash, python: python.version, installedAt: new Date().toISOString() };
   writeFileSync(`${marker}.partial`, `${JSON.stringify(record, null, 2)}\n`);
   renameSync(`${marker}.partial`, marker);

@@ -6,6 +6,7 @@ import { demoCommand } from './commands/demo.js';
 import { devCommand } from './commands/dev.js';
 import { doctorCommand } from './commands/doctor.js';
 import { explainCommand } from './commands/explain.js';
+import { exportCommand } from './commands/export.js';
 import { gcCommand } from './commands/gc.js';
 import { lookCommands } from './commands/look.js';
 import { planCommand } from './commands/plan.js';
@@ -40,6 +41,7 @@ function buildProgram(): Command {
     steerCommands,
     reportCommand,
     compareCommand,
+    exportCommand,
     gcCommand,
     workerCommand,
     doctorCommand,

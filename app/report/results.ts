@@ -34,14 +34,7 @@ export async function buildResults(input: ResultsInput): Promise<ResultsDocument
   const { manifest, items, records } = input;
   const { recipe } = manifest;
   const recordByKey = new Map(records.map((r) => [r.key, r]));
-  const indexed = items.map((item) => ({ position: item.position, build: () => itemResult(input, item, recordByKey.get(item.key)) }));
-  const indexedPositions = new Set(items.map((item) => item.position));
-  // A skipped row that a retry brought back is in the index too, and counts there. Ids do not tell: a row may be skipped for its double id.
-  const skipped = input.skipped.filter((row) => !indexedPositions.has(row.position));
-  const rows = [...indexed, ...skipped.map((row) => ({ position: row.position, build: () => Promise.resolve(skippedResult(row)) }))];
-  const results: ItemResult[] = [];
-  // One after another: thousands of items must not open thousands of artifacts at once.
-  for (const row of rows.sort((a, b) => a.position - b.position)) results.push(await row.build());
+  const results = await itemResults(input);
 
   const excluded = results.flatMap((item) => {
     const reason = exclusion(item);
@@ -69,6 +62,21 @@ export async function buildResults(input: ResultsInput): Promise<ResultsDocument
     uncurable: results.filter((item) => item.state === 'uncurable').map((item) => uncurableItem(item, recipe)),
     strata: strataResults(recipe, items, counted),
   };
+}
+
+/** What each item came to, in dataset order. */
+export async function itemResults(input: ResultsInput): Promise<ItemResult[]> {
+  const { items, records } = input;
+  const recordByKey = new Map(records.map((r) => [r.key, r]));
+  const indexed = items.map((item) => ({ position: item.position, build: () => itemResult(input, item, recordByKey.get(item.key)) }));
+  const indexedPositions = new Set(items.map((item) => item.position));
+  // A skipped row that a retry brought back is in the index too, and counts there. Ids do not tell: a row may be skipped for its double id.
+  const skipped = input.skipped.filter((row) => !indexedPositions.has(row.position));
+  const rows = [...indexed, ...skipped.map((row) => ({ position: row.position, build: () => Promise.resolve(skippedResult(row)) }))];
+  const results: ItemResult[] = [];
+  // One after another: thousands of items must not open thousands of artifacts at once.
+  for (const row of rows.sort((a, b) => a.position - b.position)) results.push(await row.build());
+  return results;
 }
 
 async function itemResult(input: ResultsInput, item: IndexedItem, record: ItemRecord | undefined): Promise<ItemResult> {

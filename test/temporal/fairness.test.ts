@@ -13,8 +13,14 @@ jest.setTimeout(300_000);
 
 const [MANY, FEW] = [60, 6];
 
-/** Pictures of the large run that were begun before the last first picture of the small one. */
-async function begunBefore(config: Record<string, boolean | number>): Promise<number> {
+interface Served {
+  /** Pictures of the large run that were begun before the last first picture of the small one. */
+  before: number;
+  /** What `doctor` says of the server's queues. */
+  doctor: string | undefined;
+}
+
+async function served(config: Record<string, boolean | number>): Promise<Served> {
   const cluster = await Cluster.start(config);
   try {
     await cluster.worker('orchestrator');
@@ -37,7 +43,9 @@ async function begunBefore(config: Record<string, boolean | number>): Promise<nu
       .map(({ at }) => at)
       .sort()
       .at(-1)!;
-    return (await firsts('many')).filter(({ at }) => at < last).length;
+    const { findings } = await cliJson<{ findings: Array<{ check: string; found: string }> }>(['doctor', '--address', cluster.address]);
+    const doctor = findings.find(({ check }) => check === 'fair queues')?.found;
+    return { before: (await firsts('many')).filter(({ at }) => at < last).length, doctor };
   } finally {
     await cluster.stop();
   }
@@ -59,10 +67,14 @@ async function lines(store: string, run: string): Promise<LedgerLine[]> {
 }
 
 test('with fairness on, the small run is served one to one', async () => {
+  const { before, doctor } = await served(FAIR_QUEUES);
   // 6 of its own pictures, one of the other between each two, and what the worker had taken on already.
-  expect(await begunBefore(FAIR_QUEUES)).toBeLessThanOrEqual(2 * FEW);
+  expect(before).toBeLessThanOrEqual(2 * FEW);
+  expect(doctor).toBe('runs that share a queue are served in turn');
 });
 
 test('negative control: with fairness off, the small run waits for the large one', async () => {
-  expect(await begunBefore({ ...FAIR_QUEUES, 'matching.enableFairness': false })).toBeGreaterThan(MANY / 2);
+  const { before, doctor } = await served({ ...FAIR_QUEUES, 'matching.enableFairness': false });
+  expect(before).toBeGreaterThan(MANY / 2);
+  expect(doctor).toBe('a run on a shared queue waits for all that came before it');
 });

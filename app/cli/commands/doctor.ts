@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
+import type { Client } from '@temporalio/client';
 import pc from '../colours.js';
 import { findTemporalCli } from '#temporal-cli';
+import { FAIR_QUEUES } from '../../../core/queues.js';
 import { SEARCH_ATTRIBUTES } from '../../../core/search-attributes.js';
 import { verifyPack } from '../../../engine/inference/index.js';
 import { makeFolder, openStore } from '../../../engine/storage/index.js';
 import { connect, findServer } from '../../client/connect.js';
+import { servesInTurn } from '../../client/probe-fairness.js';
 import { storeOf, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
 import { print, printJson } from '../output.js';
@@ -34,7 +37,7 @@ export function doctorCommand(program: Command): void {
         await library('onnxruntime-node'),
         await library('sharp'),
         await temporalCli(),
-        await server(options),
+        ...(await server(options)),
         await store(options),
         await packs(),
       ];
@@ -95,29 +98,42 @@ async function temporalCli(): Promise<Finding> {
   }
 }
 
-async function server(options: CommonOptions): Promise<Finding> {
+async function server(options: CommonOptions): Promise<Finding[]> {
   const settings = await findServer({ ...options, storeUri: storeOf(options) });
-  if (!settings) return { check: 'Temporal server', ok: true, found: 'none named; `run` and `demo` start one of their own' };
+  const check = 'Temporal server';
+  if (!settings) return [{ check, ok: true, found: 'none named; `run` and `demo` start one of their own' }];
   try {
     const { client, close } = await connect(settings);
-    const { namespace } = settings;
-    const { customAttributes } = await client.connection.operatorService.listSearchAttributes({ namespace }).finally(close);
-    const missing = Object.keys(SEARCH_ATTRIBUTES).filter((name) => !(name in customAttributes));
-    const attributes =
-      missing.length === 0
-        ? 'search attributes registered'
-        : `search attributes come with the first orchestrator worker (${missing.join(', ')})`;
-    return { check: 'Temporal server', ok: true, found: `${settings.connectionOptions.address}, namespace ${namespace}; ${attributes}` };
+    try {
+      const { namespace } = settings;
+      const { customAttributes } = await client.connection.operatorService.listSearchAttributes({ namespace });
+      const missing = Object.keys(SEARCH_ATTRIBUTES).filter((name) => !(name in customAttributes));
+      const attributes =
+        missing.length === 0
+          ? 'search attributes registered'
+          : `search attributes come with the first orchestrator worker (${missing.join(', ')})`;
+      const found = `${settings.connectionOptions.address}, namespace ${namespace}; ${attributes}`;
+      return [{ check, ok: true, found }, await fairQueues(client)];
+    } finally {
+      await close();
+    }
   } catch (error) {
     if (settings.source === 'embedded')
-      return { check: 'Temporal server', ok: true, found: 'the embedded one of this store is not up; `run` starts it again' };
-    return {
-      check: 'Temporal server',
-      ok: false,
-      found: firstLine(error),
-      advice: 'start it, or unset TEMPORAL_ADDRESS and one is started for you',
-    };
+      return [{ check, ok: true, found: 'the embedded one of this store is not up; `run` starts it again' }];
+    return [{ check, ok: false, found: firstLine(error), advice: 'start it, or unset TEMPORAL_ADDRESS and one is started for you' }];
   }
+}
+
+async function fairQueues(client: Client): Promise<Finding> {
+  const check = 'fair queues';
+  try {
+    if (await servesInTurn(client)) return { check, ok: true, found: 'runs that share a queue are served in turn' };
+  } catch (error) {
+    return { check, ok: true, found: `could not be tried: ${firstLine(error)}` };
+  }
+  const settings = Object.entries(FAIR_QUEUES).map(([name, value]) => `${name}=${value}`);
+  const advice = `for runs to share a queue in turn, set in the server's dynamic configuration: ${settings.join(', ')}`;
+  return { check, ok: true, found: 'a run on a shared queue waits for all that came before it', advice };
 }
 
 async function store(options: CommonOptions): Promise<Finding> {

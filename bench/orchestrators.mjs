@@ -80,7 +80,8 @@ async function session(name, label, datasets, work) {
     return await work(framework, folder, datasets.items);
   } finally {
     await framework.stop();
-    await rm(folder, { recursive: true, force: true });
+    // What a daemon had started may still be writing.
+    await rm(folder, { recursive: true, force: true, maxRetries: 20 });
   }
 }
 

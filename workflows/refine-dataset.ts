@@ -33,6 +33,8 @@ export interface RefineDatasetInput {
 /** Items a partition holds at most, and partitions a run: what one parent's history carries. */
 const PARTITION_ITEMS = 5_000;
 const MAX_PARTITIONS = 200;
+/** Items a partition has in flight at most. */
+const MAX_WINDOW = 200;
 
 /** Root of a run: indexes the dataset, runs its partitions, writes down how it ended. Holds no items itself. */
 export async function refineDataset(input: RefineDatasetInput): Promise<FinishRunResult> {
@@ -155,8 +157,10 @@ async function runPartition(
   return partition.result();
 }
 
-/** A partition's share of the items in flight. */
-const windowOf = (concurrency: number, partitions: number): number => Math.max(1, Math.floor(concurrency / partitions));
+/** A partition's share of the items in flight: 2,000 children that are open bring a parent to a halt, and a signal by hand may say anything. */
+function windowOf(concurrency: number, partitions: number): number {
+  return Math.min(MAX_WINDOW, Math.max(1, Math.floor(concurrency / partitions) || 1));
+}
 
 /** Even ranges [from, to) of at most {@link PARTITION_ITEMS} items. */
 function partitionRanges(items: number): Array<[number, number]> {

@@ -8,7 +8,7 @@ import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { itemWorkflowId } from '../../core/ids.js';
 import { findTemporalCli } from '#temporal-cli';
 import { changed } from '../support/changed-workflows.js';
-import { cli, cliJson, ROOT, scratch, startNode } from '../support/cli.js';
+import { cli, cliJson, ROOT, scratch, startNode, type RunningCli } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
 import { workflowIds } from '../support/histories.js';
 import { until } from '../support/processes.js';
@@ -21,10 +21,11 @@ const PAGE = readFileSync(join(ROOT, 'docs/deploying.md'), 'utf8');
 const folder = scratch();
 const store = join(folder, 'store');
 let cluster: Cluster;
+let gpu: RunningCli;
 
 beforeAll(async () => {
   cluster = await Cluster.start();
-  await Promise.all([cluster.worker('gpu'), cluster.worker('orchestrator', '--build-id', '1.0.0')]);
+  [gpu] = await Promise.all([cluster.worker('gpu'), cluster.worker('orchestrator', '--build-id', '1.0.0')]);
   await deployment('set-current-version', '1.0.0');
 });
 afterAll(() => cluster.stop());
@@ -80,6 +81,22 @@ test('items end on the version that they began on, further ones begin on the new
     expect(events!.filter((event) => event.workflowTaskFailedEventAttributes)).toEqual([]);
   }
   expect(await deployment('describe-version', '1.0.0')).toMatch(/DrainageStatus\s+drain/);
+});
+
+test('a worker that is stopped in the middle of an image ends it, and no attempt is lost', async () => {
+  const drained = scratch();
+  const recipe = writeRecipe(drained, { limit: 1, steps: 60, arms: [CONTROL], more: { seed: 11 } });
+  const on = ['--run', 'drained', '--store', join(drained, 'store'), '--address', cluster.address];
+  await cliJson<RunDocument>(['run', recipe, ...on, '--detach']);
+  const ledger = (closed = false) => readLedger(join(drained, 'store'), 'drained', closed);
+  // Seen as closed, what is open is lost.
+  await until('an image is being made', async () => (await ledger(true)).some((row) => row.step === 'generate' && row.status === 'lost'));
+  gpu.signal('SIGTERM');
+  expect((await gpu.ended).code).toBe(0);
+  expect((await ledger()).filter((row) => row.step === 'generate')).toMatchObject([{ attempt: 1, status: 'completed' }]);
+  gpu = await cluster.worker('gpu');
+  expect(await cliJson<RunDocument>(['run', recipe, ...on])).toMatchObject({ state: 'completed', steps: { retried: 0 } });
+  expect((await ledger(true)).filter((row) => row.status !== 'completed' && row.status !== 'recorded')).toEqual([]);
 });
 
 test('a build id is refused where it would say nothing', async () => {

@@ -18,7 +18,7 @@ import { getStatus } from '../dist/app/client/status.js';
 import { startRun } from '../dist/app/client/start-run.js';
 import { startTemporalServer } from '../dist/app/embedded/temporal-server.js';
 import { itemWorkflowId, partitionWorkflowId, runWorkflowId } from '../dist/core/ids.js';
-import { cpuSeconds, describeMachine, descendants, fixed, load, numberOptions } from './measure.mjs';
+import { cpuSeconds, describeMachine, descendants, fixed, load, median, numberOptions } from './measure.mjs';
 import { historyOf, prepareNullRun, recordsOf, startNullWorker, storeOf, writeDataset } from './null-runs.mjs';
 
 const asked = numberOptions({ small: 1_000, large: 20_000, window: 100, slice: 1_000 });
@@ -42,7 +42,8 @@ async function scaleRun(items, disturbed) {
 class ScaleRun {
   /** CPU seconds of processes that are gone. */
   spent = { worker: 0, server: 0 };
-  peak = { worker: 0, server: 0 };
+  /** MiB, each second, with how many items were over. */
+  memory = [];
 
   constructor(folder, runId, prepared, items) {
     Object.assign(this, { folder, runId, prepared, items, database: join(folder, 'temporal.sqlite') });
@@ -73,8 +74,8 @@ class ScaleRun {
       return {
         'worker CPU, ms an item': ((cpu.worker - first.worker) / this.items) * 1000,
         'server CPU, ms an item': ((cpu.server - first.server) / this.items) * 1000,
-        'worker memory at its peak, MiB': this.peak.worker,
-        'server memory at its peak, MiB': this.peak.server,
+        'worker memory, MiB, median of the last half': this.usualMemory('worker'),
+        'server memory, MiB, median of the last half': this.usualMemory('server'),
         'database, KB an item': database / this.items / 1000,
         ...histories,
       };
@@ -108,8 +109,8 @@ class ScaleRun {
     const struck = [];
     while (done < mark) {
       await sleep(1000);
-      this.look();
       done = await this.done();
+      this.look(done);
       if (faults.length > 0 && done >= faults[0].at) {
         const fault = faults.shift();
         await fault.strike();
@@ -145,9 +146,12 @@ class ScaleRun {
     return sizes[0] + sizes[1];
   }
 
-  look() {
-    this.peak.worker = Math.max(this.peak.worker, rss(this.worker.pid));
-    this.peak.server = Math.max(this.peak.server, rss(this.serverPid));
+  look(done) {
+    this.memory.push({ done, worker: rss(this.worker.pid), server: rss(this.serverPid) });
+  }
+
+  usualMemory(of) {
+    return median(this.memory.filter(({ done }) => done >= this.items / 2).map((sample) => sample[of]));
   }
 
   cpu() {

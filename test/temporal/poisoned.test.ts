@@ -6,6 +6,7 @@ import type { Digest } from '../../core/types.js';
 import { openStore } from '../../engine/storage/index.js';
 import { cli, cliJson, scratch } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
+import { workflowIds } from '../support/histories.js';
 import { until } from '../support/processes.js';
 import { completed, executedTwice, readItems, readLedger, type RunDocument, type StatusDocument } from '../support/runs.js';
 import { CONTROL, WRITTEN, writeRecipe } from '../support/small-recipe.js';
@@ -69,6 +70,22 @@ test('the rest is exported, in dataset order, as a dataset that can be run on', 
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty') });
   const unknown = await cli(on('export', 'poisoned', join(folder, 'none'), '--arm', 'writen'));
   expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('it has control, written') });
+});
+
+test('what Temporal has forgotten after its retention, the store still knows', async () => {
+  const { client } = cluster;
+  const ids = await workflowIds(store, 'poisoned');
+  for (const workflowId of ids) {
+    await client.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: { workflowId } });
+  }
+  const known = (workflowId: string) => client.workflow.getHandle(workflowId).describe().then(() => true, () => false); // prettier-ignore
+  for (const id of ids) await until(`${id} is gone`, async () => !(await known(id)));
+  expect(await cliJson(on('status', 'poisoned'))).toMatchObject({
+    state: 'completed_with_failures',
+    items: { done: ITEMS - 2, failed: 2 },
+  });
+  const report = await cliJson<{ items: Array<{ id: string; state: string }> }>(on('report', 'poisoned'));
+  expect(report.items.filter(({ state }) => state === 'failed').map(({ id }) => id)).toEqual(POISONED);
 });
 
 test('once the cause is mended, retry executes what failed and what depends on it, and no row moves', async () => {

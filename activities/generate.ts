@@ -3,7 +3,13 @@ import { DeviceLost } from '../core/errors.js';
 import { modelIdentity, type RunManifest } from '../core/recipe.js';
 import { seedOf } from '../core/seeds.js';
 import type { ArtifactRef, Digest, RefinedPrompt, TextValue, Tokens } from '../core/types.js';
-import type { GenerateRequest, InferenceHost } from '../engine/inference/index.js';
+import {
+  decodeCheckpoint,
+  encodeCheckpoint,
+  type Checkpoint,
+  type GenerateRequest,
+  type InferenceHost,
+} from '../engine/inference/index.js';
 import type { StepDefinition } from './run-step.js';
 import type { ActivityServices, RunContext } from './services.js';
 import type { GenerateInput } from './types.js';
@@ -28,12 +34,28 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
         draw: at.draw,
       };
     },
-    async execute({ manifest, store }, _input, { inputs, params }, { signal, progress, started }) {
+    async execute({ manifest, store }, _input, { inputs, params }, { key, signal, progress, started }) {
       const request = params as unknown as Omit<GenerateRequest, 'model'>;
       const model = services.modelFolder(manifest, manifest.recipe.generator.model);
-      const made = await hostOf(services, manifest).generate({ model, ...request }, { signal, onProgress: progress, onStart: started });
+      const found = await store.checkpoints.find(key);
+      const resume = found && decodeCheckpoint(found);
+      // One after the other; a store that is away costs the checkpoint, not the picture.
+      let isKept = found !== undefined;
+      let writing: Promise<unknown> = Promise.resolve();
+      const onCheckpoint = (checkpoint: Checkpoint) => {
+        isKept = true;
+        writing = writing.then(() => store.checkpoints.write(key, encodeCheckpoint(checkpoint))).catch(() => undefined);
+      };
+      const options = { signal, onProgress: progress, onStart: started, onCheckpoint };
+      const made = await hostOf(services, manifest).generate({ model, ...request, ...(resume ? { resume } : {}) }, options);
       const image = await store.putArtifact(made.png, 'image/png', inputs);
-      return { outputs: { image }, values: { seed: request.seed, tokens: made.tokens, width: made.width, height: made.height } };
+      await writing;
+      if (isKept) await store.checkpoints.remove(key).catch(() => undefined);
+      const resumed = resume ? { resumedAfter: resume.done } : {};
+      return {
+        outputs: { image },
+        values: { seed: request.seed, tokens: made.tokens, width: made.width, height: made.height, ...resumed },
+      };
     },
     read: ({ outputs, values }) => ({ image: outputs['image']!, seed: values['seed'] as number, tokens: values['tokens'] as Tokens }),
   };

@@ -75,7 +75,7 @@ async function beating<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function tools(): Omit<StepTools, 'started'> {
+function tools(): Pick<StepTools, 'signal' | 'progress'> {
   return { signal: Context.current().cancellationSignal, progress: (done, total) => heartbeat({ done, total }) };
 }
 

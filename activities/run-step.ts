@@ -15,6 +15,8 @@ export interface StepOutput {
 /** What carrying a step out may use beside its input. */
 export interface StepTools {
   signal: AbortSignal;
+  /** The step's. */
+  key: string;
   /** The device has taken the step up: what it takes is counted from here, not the wait before. */
   started(): void;
   /** Tells Temporal that the step lives; `done` of `total` parts are through. */
@@ -72,7 +74,7 @@ export async function runStep<Input, Result>(
   run: RunContext,
   input: Input,
   place: StepPlace,
-  { signal, progress }: Omit<StepTools, 'started'>,
+  { signal, progress }: Pick<StepTools, 'signal' | 'progress'>,
 ): Promise<Result & StepMeta> {
   const prepared = await definition.prepare(run, input);
   const { key, keyInput } = keyed(definition, prepared);
@@ -108,7 +110,7 @@ async function carryOut<Input, Result>(
   input: Input,
   { prepared, key, keyInput }: { prepared: PreparedStep; key: string; keyInput: StepKeyInput },
   place: StepPlace,
-  { signal, progress }: Omit<StepTools, 'started'>,
+  { signal, progress }: Pick<StepTools, 'signal' | 'progress'>,
 ): Promise<Result & StepMeta> {
   const billable = definition.billable?.(run, input) ?? false;
   const attempt = await run.ledger.start({ ...entry(definition, place, key), attempt: place.attempt, device: place.device, billable });
@@ -117,7 +119,7 @@ async function carryOut<Input, Result>(
     startedAt = performance.now();
   };
   try {
-    const output = await definition.execute(run, input, prepared, { signal, progress, started });
+    const output = await definition.execute(run, input, prepared, { key, signal, progress, started });
     const seconds = secondsSince(startedAt);
     const unpinned = keyInput.model !== null && typeof keyInput.model !== 'string';
     const record = await run.store.recordStep({ ...keyInput, key, ...output, unpinned, seconds });

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { HostCrashed, RefineError } from '../../core/errors.js';
+import type { Checkpoint } from './pipelines/checkpoint.js';
 import type { FromHost, HostConfig, Task, TaskName, Tasks, ToHost } from './host-protocol.js';
 
 /** Lines of the child's stderr that a crash report repeats. */
@@ -16,6 +17,7 @@ const STDERR_MS = 100;
 interface Running {
   id: number;
   onProgress?: (done: number, total: number) => void;
+  onCheckpoint?: (checkpoint: Checkpoint) => void;
   signal?: AbortSignal;
   resolve: (result: Tasks[TaskName]['result']) => void;
   reject: (error: unknown) => void;
@@ -70,7 +72,10 @@ export class HostChild {
   }
 
   /** Rejects with the task's own error, the signal's reason, or HostCrashed when the process ends or hangs. */
-  async run(task: Task, { signal, onProgress }: Pick<Running, 'signal' | 'onProgress'>): Promise<Tasks[TaskName]['result']> {
+  async run(
+    task: Task,
+    { signal, onProgress, onCheckpoint }: Pick<Running, 'signal' | 'onProgress' | 'onCheckpoint'>,
+  ): Promise<Tasks[TaskName]['result']> {
     const id = this.nextId++;
     const cancel = (): void => this.send({ type: 'cancel', id });
     const stopWatching = this.watch();
@@ -78,7 +83,7 @@ export class HostChild {
     this.process.channel?.ref();
     try {
       return await new Promise<Tasks[TaskName]['result']>((resolve, reject) => {
-        this.running = { id, onProgress, signal, resolve, reject };
+        this.running = { id, onProgress, onCheckpoint, signal, resolve, reject };
         if (!this.alive) return this.failRunning('ended');
         signal?.addEventListener('abort', cancel, { once: true });
         this.send({ type: 'run', id, task });
@@ -114,6 +119,8 @@ export class HostChild {
     switch (message.type) {
       case 'progress':
         return running.onProgress?.(message.done, message.total);
+      case 'checkpoint':
+        return running.onCheckpoint?.(message.checkpoint);
       case 'result':
         // A cancelled request does not come back with a result, even one that was finished when the word arrived.
         return running.signal?.aborted ? running.reject(running.signal.reason) : running.resolve(message.result);

@@ -40,7 +40,11 @@ async function perform(task: Task, hooks: GenerationHooks): Promise<Tasks[TaskNa
 async function run(id: number, task: Task, signal: AbortSignal): Promise<void> {
   try {
     signal.throwIfAborted();
-    const result = await perform(task, { signal, onStep: (done, total) => send({ type: 'progress', id, done, total }) });
+    const result = await perform(task, {
+      signal,
+      onStep: (done, total) => send({ type: 'progress', id, done, total }),
+      onCheckpoint: (checkpoint) => send({ type: 'checkpoint', id, checkpoint }),
+    });
     send({ type: 'result', id, result });
   } catch (error) {
     if (signal.aborted) send({ type: 'cancelled', id });

@@ -1,5 +1,6 @@
 import type { FailureCode } from '../../core/errors.js';
 import type { WriteFeedbackRequest, WrittenFeedback } from './opt-feedback.js';
+import type { Checkpoint } from './pipelines/checkpoint.js';
 import type { Picture, TextToImageRequest } from './pipelines/text-to-image.js';
 import type { SessionOptions } from './sessions.js';
 
@@ -49,6 +50,7 @@ export type ToHost = { type: 'run'; id: number; task: Task } | { type: 'cancel';
 
 export type FromHost =
   | { type: 'progress'; id: number; done: number; total: number }
+  | { type: 'checkpoint'; id: number; checkpoint: Checkpoint }
   | { type: 'result'; id: number; result: Tasks[TaskName]['result'] }
   | { type: 'failed'; id: number; code: FailureCode; message: string }
   | { type: 'cancelled'; id: number }

@@ -1,6 +1,7 @@
 /** Running models on this machine. Nothing here loads native code into the importing process: that is the host's child's. */
 export { InferenceHost, type HostOptions, type RequestOptions } from './inference-host.js';
 export type { GenerateReply, GenerateRequest } from './host-protocol.js';
+export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './pipelines/checkpoint.js';
 export { checkModelFolder, modelDigest, type ModelKind } from './model-folder.js';
 export { readPack, verifyPack, type PackEntry } from './pack.js';
 export { runtimeOf } from './runtime.js';

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { GenerateRequest } from './host-protocol.js';
+import { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './pipelines/checkpoint.js';
 import { InferenceHost } from './inference-host.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -107,6 +108,39 @@ describe('InferenceHost', () => {
     await expect(waiting).resolves.toMatchObject({ width: 64 });
     await expect(host.generate(request())).resolves.toMatchObject({ width: 64 });
     expect(host.pid).not.toBe(pid);
+  });
+
+  test.each(['ddim', 'dpmsolver++'] as const)(
+    'killed at step 15 of 20, %s: at most 6 steps run again, and the picture is the same',
+    async (scheduler) => {
+      const slow = request({ numInferenceSteps: 20, height: 256, width: 256, scheduler });
+      const undisturbed = await host.generate(slow);
+      let [last, done]: [Checkpoint | undefined, number] = [undefined, 0];
+      const onProgress = (n: number) => {
+        done = n;
+        if (n === 15) process.kill(host.pid!, 'SIGKILL');
+      };
+      await expect(host.generate(slow, { onProgress, onCheckpoint: (checkpoint) => (last = checkpoint) })).rejects.toThrow(/SIGKILL/);
+      const resume = decodeCheckpoint(encodeCheckpoint(last!))!;
+      expect(done - resume.done).toBeLessThanOrEqual(6);
+      let steps = 0;
+      const resumed = await host.generate({ ...slow, resume }, { onProgress: () => steps++ });
+      expect(steps).toBe(20 - resume.done);
+      expect(Buffer.from(resumed.png).equals(undisturbed.png)).toBe(true);
+    },
+    120_000,
+  );
+
+  test('a checkpoint that is cut off, spoilt or of another request is not gone on with', async () => {
+    const checkpoint: Checkpoint = { done: 2, latents: Float32Array.of(1, 2, 3), scheduler: null };
+    const bytes = encodeCheckpoint(checkpoint);
+    expect(decodeCheckpoint(bytes)).toEqual(checkpoint);
+    expect(decodeCheckpoint(bytes.subarray(0, bytes.length - 1))).toBeUndefined();
+    const spoilt = Uint8Array.from(bytes);
+    spoilt[bytes.length - 1]! ^= 1;
+    expect(decodeCheckpoint(spoilt)).toBeUndefined();
+    const picture = await host.generate(request());
+    expect(Buffer.from((await host.generate(request({ resume: checkpoint }))).png).equals(picture.png)).toBe(true);
   });
 
   test('a signal cancels between steps and the child goes on', async () => {

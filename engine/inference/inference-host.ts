@@ -11,6 +11,7 @@ import type {
   TaskName,
   Tasks,
 } from './host-protocol.js';
+import type { Checkpoint } from './pipelines/checkpoint.js';
 import type { WrittenFeedback } from './opt-feedback.js';
 
 export interface RequestOptions {
@@ -20,6 +21,8 @@ export interface RequestOptions {
   signal?: AbortSignal;
   /** After each denoising step; `done` counts from 1. */
   onProgress?: (done: number, total: number) => void;
+  /** What a generation that is slow enough can be gone on with, should it be lost: give it as the request's `resume`. */
+  onCheckpoint?: (checkpoint: Checkpoint) => void;
 }
 
 export interface HostOptions {

@@ -61,6 +61,8 @@ export async function collectGarbage(store: Store, { keep, delete: really, now }
       await remove(await others(store, `runs/${run}/`, new Set()));
     }
     await remove(deadSteps);
+    // No run is open, so no step will be gone on with.
+    await remove(await others(store, 'checkpoints/', new Set()));
     await remove(deadArtifacts);
   }
   const bytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);

@@ -1,5 +1,6 @@
 import type { ArtifactRef, Digest, StepRecord } from '../../core/types.js';
 import { ArtifactStore } from './artifact-store.js';
+import { Checkpoints } from './checkpoints.js';
 import { LedgerFollower, LedgerWriter, readLedger, type LedgerRow, type ReadLedgerOptions } from './ledger.js';
 import type { ObjectStore } from './object-store.js';
 import { listRuns, RunFiles } from './run-files.js';
@@ -9,11 +10,13 @@ import { StepRecords } from './step-records.js';
 export class Store {
   readonly artifacts: ArtifactStore;
   readonly steps: StepRecords;
+  readonly checkpoints: Checkpoints;
   private readonly runs = new Map<string, RunFiles>();
 
   constructor(readonly objects: ObjectStore) {
     this.artifacts = new ArtifactStore(objects);
     this.steps = new StepRecords(objects, this.artifacts);
+    this.checkpoints = new Checkpoints(objects);
   }
 
   /** Absolute URI: what {@link openStore} takes, here and in any other process. */

@@ -2,7 +2,9 @@
 import { jest } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { openStore, type Store } from '../../engine/storage/index.js';
 import { cliJson, scratch, startCli, type RunningCli } from '../support/cli.js';
+import { Cluster } from '../support/cluster.js';
 import { descendants, isAlive, kill, processesNaming, until, type ProcessInfo } from '../support/processes.js';
 import { completed, executedTwice, readLedger, type RunDocument } from '../support/runs.js';
 import { CONTROL, WRITTEN, writeRecipe } from '../support/small-recipe.js';
@@ -106,4 +108,40 @@ test('SIGKILL of the inference hosts in the middle of an image: the step fails, 
     expect(after.map((other) => other.status)).toContain('completed');
   }
   expect(executedTwice(ledger)).toEqual([]);
+});
+
+test('SIGKILL of a gpu worker in the middle of an image: another worker goes on with it, and the picture is the same', async () => {
+  const cluster = await Cluster.start();
+  try {
+    await Promise.all([cluster.worker('orchestrator'), cluster.worker('cpu')]);
+    const large = { height: 256, width: 256 };
+    const start = async (name: string) => {
+      const folder = scratch();
+      const recipe = writeRecipe(folder, { limit: 1, steps: 20, arms: [CONTROL], generator: large });
+      const on = ['--run', name, '--store', join(folder, 'store'), '--address', cluster.address];
+      await cliJson(['run', recipe, ...on, '--detach']);
+      return { store: await openStore(join(folder, 'store')), end: () => cliJson<RunDocument>(['run', recipe, ...on]) };
+    };
+    const pictures = async ({ store }: { store: Store }, name: string) =>
+      (await store.run(name).listItems()).flatMap(({ arms }) => arms.flatMap(({ rounds }) => rounds.map(({ image }) => image.digest)));
+    const left = async ({ store }: { store: Store }) => {
+      for await (const key of store.objects.list('checkpoints/')) return key.slice('checkpoints/'.length);
+      return null;
+    };
+    const first = await cluster.worker('gpu');
+    const disturbed = await start('disturbed');
+    const key = await until('an image is half made', () => left(disturbed));
+    first.signal('SIGKILL');
+    await first.ended;
+    await cluster.worker('gpu');
+    expect(await disturbed.end()).toMatchObject({ state: 'completed', items: { done: 1 } });
+    const { values } = (await disturbed.store.findStep(key))!;
+    expect(values['resumedAfter']).toBeGreaterThanOrEqual(5);
+    expect(await left(disturbed)).toBeNull();
+    const undisturbed = await start('undisturbed');
+    await undisturbed.end();
+    expect(await pictures(disturbed, 'disturbed')).toEqual(await pictures(undisturbed, 'undisturbed'));
+  } finally {
+    await cluster.stop();
+  }
 });

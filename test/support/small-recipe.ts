@@ -9,6 +9,8 @@ export interface SmallRecipe {
   /** Denoising steps: more make an image take longer. Default 2. */
   steps?: number;
   rounds?: number;
+  /** Further fields of the generator. */
+  generator?: Record<string, unknown>;
   arms?: unknown[];
   dataset?: Record<string, unknown>;
   /** Further fields of the recipe, such as `budget`. */
@@ -23,12 +25,15 @@ export const PACK = join(ROOT, 'models/packs/creatures');
 export const CREATURES = join(ROOT, 'examples/datasets/creatures');
 
 /** Writes it into a folder and returns its path. JSON is YAML. */
-export function writeRecipe(folder: string, { limit = 3, steps = 2, rounds = 1, arms, dataset, more }: SmallRecipe = {}): string {
+export function writeRecipe(
+  folder: string,
+  { limit = 3, steps = 2, rounds = 1, arms, dataset, generator, more }: SmallRecipe = {},
+): string {
   const recipe = {
     name: 'small',
     dataset: dataset ?? { uri: CREATURES, split: 'test', limit },
     seed: 7,
-    generator: { model: join(PACK, 'diffusion'), scheduler: 'ddim', num_inference_steps: steps, guidance_scale: 5 },
+    generator: { model: join(PACK, 'diffusion'), scheduler: 'ddim', num_inference_steps: steps, guidance_scale: 5, ...generator },
     rounds,
     arms: arms ?? [CONTROL, WRITTEN, PLACEBO],
     scores: { select: 'clip_text', primary: 'image_similarity', report: ['ssim'] },

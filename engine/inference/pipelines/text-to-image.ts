@@ -12,6 +12,7 @@ import { checkFinite, toPixels, toPng } from '../picture.js';
 import { createScheduler, parseSchedulerConfig, type Scheduler, type SchedulerConfig } from '../schedulers/index.js';
 import type { Sessions } from '../sessions.js';
 import { TorchRandom } from '../torch-random.js';
+import type { Checkpoint } from './checkpoint.js';
 import { classifierFreeGuidance } from './classifier-free-guidance.js';
 import { encodeNegative, encodePrompt } from './prompt-encoding.js';
 
@@ -35,6 +36,8 @@ export interface TextToImageRequest {
   /** Pixels; `null`: what the model was trained on. */
   height: number | null;
   width: number | null;
+  /** Goes on from there instead of from noise: the picture is the same. */
+  resume?: Checkpoint;
 }
 
 export interface Picture {
@@ -49,9 +52,16 @@ export interface Picture {
 export interface GenerationHooks {
   /** After each denoising step; `done` counts from 1. */
   onStep?: (done: number, total: number) => void;
+  /** Every {@link CHECKPOINT_STEPS} denoising steps of a generation that is slow enough for it. */
+  onCheckpoint?: (checkpoint: Checkpoint) => void;
   /** Looked at between denoising steps; its reason is thrown. */
   signal?: AbortSignal;
 }
+
+/** What a kill costs at most, in denoising steps. */
+export const CHECKPOINT_STEPS = 5;
+/** What takes less is sooner made again than written down. */
+const CHECKPOINT_SECONDS = 1;
 
 interface Parts {
   tokenizer: ClipTokenizer;
@@ -121,14 +131,23 @@ export class TextToImage {
 
     const dims = [1, unetConfig.in_channels, height / this.vaeFactor, width / this.vaeFactor];
     const noise = new TorchRandom(request.seed).randn(dims.reduce((a, b) => a * b));
-    let sample: Float32Array = noise.map((x) => x * scheduler.initNoiseSigma);
     const total = scheduler.timesteps.length;
+    const resume = usable(request.resume, noise.length, total);
+    let sample: Float32Array = resume?.latents ?? noise.map((x) => x * scheduler.initNoiseSigma);
+    if (resume) scheduler.restore(resume.done, resume.scheduler);
+    let kept = performance.now();
     for (const [i, timestep] of scheduler.timesteps.entries()) {
+      if (i < (resume?.done ?? 0)) continue;
       hooks.signal?.throwIfAborted();
       const output = await this.predict(scheduler, sample, dims, timestep, contextTensor);
       sample = scheduler.step(guided ? classifierFreeGuidance(output, request.guidanceScale) : output, timestep, sample);
       checkFinite(sample, `the latents after step ${i + 1} of ${total}`);
       hooks.onStep?.(i + 1, total);
+      const isDue = (i + 1) % CHECKPOINT_STEPS === 0 && i + 1 < total && performance.now() - kept > CHECKPOINT_SECONDS * 1000;
+      if (isDue) {
+        hooks.onCheckpoint?.({ done: i + 1, latents: sample, scheduler: scheduler.save() });
+        kept = performance.now();
+      }
       await setImmediate(); // Lets a cancellation in: run() blocks the event loop.
     }
     hooks.signal?.throwIfAborted();
@@ -174,6 +193,11 @@ export class TextToImage {
     }
     return { height: height ?? own, width: width ?? own };
   }
+}
+
+/** One of another size or number of steps is of another request. */
+function usable(resume: Checkpoint | undefined, latents: number, total: number): Checkpoint | undefined {
+  return resume && resume.latents.length === latents && resume.done < total ? resume : undefined;
 }
 
 type Context = ReturnType<OnnxModel['tensor']>;

@@ -29,6 +29,14 @@ export class DdimScheduler implements Scheduler {
     return sample;
   }
 
+  save(): null {
+    return null;
+  }
+
+  restore(): void {
+    // A step needs nothing of those before it.
+  }
+
   step(modelOutput: Float32Array, timestep: number, sample: Float32Array): Float32Array {
     const previous = timestep - Math.floor(this.config.num_train_timesteps / this.timesteps.length);
     const alpha = this.alphas[timestep]!;

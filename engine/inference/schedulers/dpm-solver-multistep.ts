@@ -46,6 +46,15 @@ export class DpmSolverMultistepScheduler implements Scheduler {
     return sample;
   }
 
+  save(): Float32Array | null {
+    return this.lastOriginal;
+  }
+
+  restore(done: number, saved: Float32Array | null): void {
+    this.index = done;
+    this.lastOriginal = saved;
+  }
+
   step(modelOutput: Float32Array, timestep: number, sample: Float32Array): Float32Array {
     if (timestep !== this.timesteps[this.index]) throw new RangeError(`timestep ${timestep} is not the next one of the loop`);
     const now = signalAndNoise(this.sigmas[this.index]!);

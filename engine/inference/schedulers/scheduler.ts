@@ -10,4 +10,8 @@ export interface Scheduler {
   scaleModelInput(sample: Float32Array, timestep: number): Float32Array;
   /** The sample one step less noisy. Arguments and result have one shape, which does not matter; none is changed. */
   step(modelOutput: Float32Array, timestep: number, sample: Float32Array): Float32Array;
+  /** What it carries from the last step to the next; `null`: nothing. */
+  save(): Float32Array | null;
+  /** Goes on after `done` steps, in another process perhaps, as if it had made them. */
+  restore(done: number, saved: Float32Array | null): void;
 }

@@ -2,7 +2,7 @@ import { worstCaseImages } from '../core/item-plan.js';
 import { feedbackColumns, type BudgetRecipe } from '../core/recipe.js';
 import type { Digest, ItemRecord } from '../core/types.js';
 import { buildIndex, readDataset, restoreRows, sampleRows, type BuildIndexInput } from '../engine/datasets/index.js';
-import type { IndexSummary } from '../engine/storage/index.js';
+import type { IndexSummary, LedgerRow } from '../engine/storage/index.js';
 import type { RunContext } from './services.js';
 import type { RestoreSkippedResult, IndexDatasetResult, IndexPageEntry, ReadIndexPageInput, ReadIndexPageResult } from './types.js';
 
@@ -26,13 +26,13 @@ export async function restoreSkipped(run: RunContext, keys: string[]): Promise<R
   return { index: await describe(run, restored.summary), keys: restored.keys };
 }
 
-async function describe({ manifest, files, plan }: RunContext, { total, items, skipped }: IndexSummary): Promise<IndexDatasetResult> {
+async function describe(run: RunContext, { total, items, skipped }: IndexSummary): Promise<IndexDatasetResult> {
   return {
     total,
     items,
     skipped,
-    worstCaseImages: worstCaseImages(plan),
-    budget: remaining(manifest.recipe.budget, await files.listItems()),
+    worstCaseImages: worstCaseImages(run.plan),
+    budget: await remaining(run),
   };
 }
 
@@ -82,13 +82,16 @@ function trainedOn({ manifest }: RunContext): Record<string, Set<Digest>> {
   return Object.fromEntries(Object.entries(manifest.models).map(([name, model]) => [name, new Set(model.trainedOn)]));
 }
 
-/** What the recipe's budget leaves after what this run has spent already. */
-function remaining(budget: BudgetRecipe, records: ItemRecord[]): BudgetRecipe {
-  const left = (limit: number | null, of: (record: ItemRecord) => number) =>
-    limit === null ? null : Math.max(0, limit - records.reduce((sum, record) => sum + of(record), 0));
+/** What the recipe's budget leaves after all attempts so far, also those that came to nothing or belong to items that did not end. */
+async function remaining({ manifest, store }: RunContext): Promise<BudgetRecipe> {
+  const { budget } = manifest.recipe;
+  if (budget.images === null && budget.seconds === null && budget.usd === null) return budget;
+  const attempts = (await store.readLedger(manifest.runId, { closed: true })).filter(({ status }) => status !== 'recorded');
+  const left = (limit: number | null, of: (attempt: LedgerRow) => number | null) =>
+    limit === null ? null : Math.max(0, limit - attempts.reduce((sum, attempt) => sum + (of(attempt) ?? 0), 0));
   return {
-    images: left(budget.images, (r) => r.spent.images),
-    seconds: left(budget.seconds, (r) => r.spent.seconds),
-    usd: left(budget.usd, (r) => r.spent.usd),
+    images: left(budget.images, ({ step }) => (step === 'generate' ? 1 : 0)),
+    seconds: left(budget.seconds, ({ seconds }) => seconds),
+    usd: left(budget.usd, ({ usd }) => usd),
   };
 }

@@ -19,6 +19,6 @@ export async function writeOutcome(run: RunContext, item: ItemRef, outcome: Item
   return itemDone(record);
 }
 
-export function itemDone({ key, state, spent, steps }: ItemRecord): ItemDone {
-  return { key, state, spent, steps };
+export function itemDone({ key, state, spent, steps, failure }: ItemRecord): ItemDone {
+  return { key, state, spent, steps, ...(failure?.step === 'workflow' ? { ended: true } : {}) };
 }

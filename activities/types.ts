@@ -147,6 +147,8 @@ export interface ItemDone {
   state: ItemState;
   spent: Spent;
   steps: StepCounts;
+  /** True: its workflow was ended from outside, and what it spent is not known. */
+  ended?: boolean;
 }
 
 export interface SetRunStateInput {

@@ -1,4 +1,5 @@
 import {
+  ApplicationFailure,
   CancellationScope,
   ChildWorkflowCancellationType,
   ParentClosePolicy,
@@ -64,12 +65,15 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
   setHandler(concurrencySignal, setConcurrency, { description: 'Items in flight over the whole run from now on.' });
   setHandler(retryUpdate, (selection) => void selections.push(selection), {
     description: 'Take failed or named items up again once what runs now is through.',
+    // It may come from a person's hand; what no selection is must not get into the history.
+    validator: requireSelection,
   });
   setHandler(runProgressQuery, () => ({ state, partitions: partitions.length }));
   upsertSearchAttributes(attributes({ RefineRun: run.runId, RefineStatus: 'running' }));
 
   try {
     let index = await indexing.indexDataset({ run });
+    let isFirst = true;
     state = paused ? 'paused' : 'running';
     await orchestration.setRunState({ run, state });
     setCurrentDetails(describeIndex(index));
@@ -77,6 +81,9 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
       let ended: 'completed' | 'budget_reached' = 'completed';
       for (const asked of selections.splice(0)) {
         let selection = asked;
+        // What the selections before it have spent is gone from the budget.
+        if (!isFirst && asked.kind !== 'items') index = await indexing.indexDataset({ run });
+        isFirst = false;
         if (asked.kind === 'items') {
           const restored = await indexing.restoreSkipped({ run, keys: asked.keys });
           index = restored.index;
@@ -107,6 +114,13 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
 
 // As long as the run, and so it moves with every deployment; what changes in it stands behind `patched`.
 versioned('AUTO_UPGRADE', refineDataset);
+
+function requireSelection(selection: unknown): void {
+  const { kind, keys } = (selection ?? {}) as { kind?: unknown; keys?: unknown };
+  const areKeys = Array.isArray(keys) && keys.every((key) => typeof key === 'string');
+  if (kind === 'failed' || kind === 'missing' || (kind === 'items' && areKeys)) return;
+  throw ApplicationFailure.nonRetryable('expected {"kind": "failed"} or {"kind": "items", "keys": [...]}', 'InvalidInput');
+}
 
 async function finish(run: RunRef, ended: 'completed' | 'budget_reached' | 'cancelled'): Promise<FinishRunResult> {
   const result = await orchestration.finishRun({ run, ended });

@@ -76,7 +76,9 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   const onDone = (done: ItemDone) => {
     if (!running.delete(done.key)) return;
     endedHere++;
-    budget = finished(budget, worstCaseImages, done.spent);
+    // What an item spent that was stopped is in the ledger alone; until that is read again, it counts at its worst.
+    const spent = done.state === 'cancelled' || done.ended ? { ...done.spent, images: worstCaseImages } : done.spent;
+    budget = finished(budget, worstCaseImages, spent);
     tellOpen();
   };
   setHandler(itemDoneSignal, onDone, { description: "From an item, once its record is written: frees the item's slot." });
@@ -165,7 +167,8 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
           from: next,
           paused,
           window,
-          carried: { budget, running: [...running.values()] },
+          // Without their captions, which no longer serve: 200 of them may be more than a payload holds.
+          carried: { budget, running: [...running.values()].map((entry) => ({ ...entry, summary: '' })) },
         });
       }
     }

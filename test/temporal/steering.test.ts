@@ -199,6 +199,25 @@ test('a budget of images is never overshot, leaves no item half done, and ends w
   expect(await run.follow(0)).toMatchObject({ state: 'budget_reached', steps: ended.steps });
 });
 
+test('a budget holds over what was cancelled and over what is asked for while the run goes on', async () => {
+  await stopScoring().catch(() => undefined);
+  const run = new Run('budget-again', { limit: 6, arms: [CONTROL], more: { budget: { images: 7 } } });
+  await run.start('--concurrency', '2');
+  await run.pictures(2); // Recorded, of items that are cancelled.
+  await run.command('cancel');
+  await until('the run is cancelled', async () => (await run.command('status')).state === 'cancelled');
+  await run.start('--concurrency', '2');
+  const root = cluster.client.workflow.getHandle(run.id);
+  await expect(root.executeUpdate('retry', { args: [null] })).rejects.toThrow();
+  await root.executeUpdate('retry', { args: [{ kind: 'failed' }] });
+  await startScoring();
+  expect(await run.follow(0)).toMatchObject({ state: 'budget_reached', items: { total: 6, failed: 0, running: 0 } });
+  const made = (await run.ledger()).filter((row) => row.step === 'generate' && row.status !== 'recorded');
+  expect(made.length).toBeGreaterThan(2);
+  expect(made.length).toBeLessThanOrEqual(7);
+  await stopScoring();
+});
+
 test('the number of items in flight is changed while the run goes on', async () => {
   await stopScoring().catch(() => undefined);
   const run = new Run('scaled', { limit: 6, arms: [CONTROL] });

@@ -1,4 +1,5 @@
-import { InvalidInput } from '../../core/errors.js';
+import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
+import type { Digest } from '../../core/types.js';
 import { exclusion, folderSink, itemResults, type ItemArmResult, type ItemResult, type ReportInput } from '../report/index.js';
 
 /** `export --json`. */
@@ -22,7 +23,11 @@ export async function exportImageFolder(input: ReportInput, folder: string, arm?
       `run ${input.manifest.runId} has no arm ${JSON.stringify(arm)}; it has ${arms.map(({ name }) => name).join(', ')}`,
     );
   }
-  const write = folderSink(folder);
+  const sink = folderSink(folder);
+  const write = (name: string, content: string | Uint8Array) =>
+    sink(name, content).catch((error: Error) => {
+      throw new InvalidInput(`${folder} cannot be written: ${error.message}`, { cause: error });
+    });
   const exported: Exported = { rows: 0, skipped: [] };
   const lines: string[] = [];
   const items = await itemResults(input);
@@ -35,9 +40,14 @@ export async function exportImageFolder(input: ReportInput, folder: string, arm?
       continue;
     }
     for (const one of made) {
+      const picture = await readPicture(input, returned(one).image);
+      if (picture instanceof StorageUnavailable) {
+        exported.skipped.push({ source: `${item.id}/${one.name}`, reason: picture.message });
+        continue;
+      }
       const repeat = one.repeat === 0 ? '' : `-repeat-${one.repeat}`;
       const file = `${String(position + 1).padStart(digits, '0')}-${one.name}${repeat}.png`;
-      await write(file, await input.readBlob(returned(one).image));
+      await write(file, picture);
       lines.push(`${JSON.stringify({ file_name: file, ...row(item, one, arm === undefined) })}\n`);
       exported.rows += 1;
     }
@@ -45,6 +55,16 @@ export async function exportImageFolder(input: ReportInput, folder: string, arm?
   // Last, so that a folder with it is whole.
   await write('metadata.jsonl', lines.join(''));
   return exported;
+}
+
+/** What is wrong with it where the picture is gone or spoilt; a store that does not answer is thrown. */
+async function readPicture(input: ReportInput, digest: Digest): Promise<Uint8Array | StorageUnavailable> {
+  try {
+    return await input.readBlob(digest);
+  } catch (error) {
+    if (error instanceof StorageUnavailable && error.lasting) return error;
+    throw error;
+  }
 }
 
 const UNFINISHED: Array<ItemResult['state']> = ['failed', 'cancelled', 'pending', 'skipped'];

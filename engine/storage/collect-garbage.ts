@@ -44,7 +44,7 @@ export async function collectGarbage(store: Store, { keep, delete: really, now }
   const steps = new Set<string>();
   const digests = new Set<string>();
   for (const run of kept) {
-    const found = await collectReferences(store, run, { ledger: true });
+    const found = await collectReferences(store, run);
     for (const key of found.steps) steps.add(stepRecordKey(key));
     for (const digest of found.digests) digests.add(artifactKey(digest));
   }

@@ -17,10 +17,10 @@ export interface References {
 
 /**
  * Everything that a run's index and items refer to: true images, pictures, feedback, the steps behind them, the outputs of
- * those, and what they say that they are derived from.
- * @param options `ledger`: also every step that the ledger names, so those of items that failed and of embeddings that only scores read
+ * those, and what they say that they are derived from; also every step that the ledger names, so those of items that failed and of embeddings
+ * that only scores read.
  */
-export async function collectReferences(store: Store, runId: string, options: { ledger?: boolean } = {}): Promise<References> {
+export async function collectReferences(store: Store, runId: string): Promise<References> {
   const run = store.run(runId);
   const digests = new Set<Digest>();
   const spoiltRecords = new Set<string>();
@@ -49,13 +49,13 @@ export async function collectReferences(store: Store, runId: string, options: { 
   };
   await Promise.all((await run.listItemKeys()).map((key) => limit(() => readItem(key))));
   const ofItems = new Set(steps);
-  if (options.ledger) for (const { key } of await store.readLedger(runId)) steps.add(key);
+  for (const { key } of await store.readLedger(runId)) steps.add(key);
 
   const readStep = async (key: string): Promise<void> => {
     const record = await store.steps.readStep(key);
     if (!record && ofItems.has(key)) spoiltRecords.add(`steps/${key}.json`);
     for (const output of Object.values(record?.outputs ?? {})) refer(output);
-    if (options.ledger) for (const input of record?.inputs ?? []) digests.add(input);
+    for (const input of record?.inputs ?? []) digests.add(input);
   };
   await Promise.all([...steps].map((key) => limit(() => readStep(key))));
   return { digests, steps, spoiltRecords };

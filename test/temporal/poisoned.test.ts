@@ -1,6 +1,6 @@
 /** Items that cannot be done, one in twenty: the rest is done and exported, and once the cause is mended only what is missing is executed. */
 import { jest } from '@jest/globals';
-import { readFileSync, renameSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from '../../core/types.js';
 import { openStore } from '../../engine/storage/index.js';
@@ -101,6 +101,14 @@ test('once the cause is mended, retry executes what failed and what depends on i
   expect(fresh.filter(({ step, round }) => step === 'generate' && round === 0)).toEqual([]);
   const after = await exported('after');
   expect(after.said).toEqual({ rows: 2 * ITEMS, skipped: [] });
+  // Everything in the store is this run's, and verify reads it all: also what only scores are made from.
+  const blobs = readdirSync(join(store, 'blobs'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  expect(await cliJson(on('verify', 'poisoned'))).toMatchObject({ checked: blobs.length, corrupt: [], missing: [] });
+  const { image } = JSON.parse(after.lines[0]!) as { image: Digest };
+  renameSync(pathOf(image), `${pathOf(image)}.away`);
+  const without = await exported('without');
+  expect(without.said.skipped[0]).toEqual({ source: expect.any(String), reason: expect.stringContaining(image) });
+  expect(without.lines).toEqual(after.lines.filter((line) => !line.includes(image)));
   const others = after.lines.filter((line) => !POISONED.some((id) => line.includes(`"${id}/`)));
   expect(others).toEqual(before.lines);
 });

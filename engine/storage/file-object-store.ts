@@ -70,9 +70,9 @@ export class FileObjectStore implements ObjectStore {
     });
   }
 
-  async *list(prefix: string): AsyncIterable<string> {
+  async *list(prefix: string, { after = '' }: { after?: string } = {}): AsyncIterable<string> {
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-    for await (const key of this.walk(folder)) if (key.startsWith(prefix)) yield key;
+    for await (const key of this.walk(folder)) if (key.startsWith(prefix) && key > after) yield key;
   }
 
   async listFolders(prefix: string): Promise<string[]> {

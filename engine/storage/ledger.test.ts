@@ -145,8 +145,7 @@ it('is followed as it grows, each line once, one that is half written when it is
   await two.recorded({ ...step, item: 'creature-2' });
   await two.recorded({ ...step, item: 'creature-2' });
   await one.end({ id, status: 'completed', seconds: 1 });
-  expect(await look()).toBe(3);
-  expect(await look()).toBe(0);
+  expect((await Promise.all([look(), look()])).sort()).toEqual([0, 3]);
   expect(tally.counts).toEqual({ executed: 1, cached: 1, retried: 0 });
   expect([...tally.images]).toEqual([['creature-1', 1], ['creature-2', 1]]); // prettier-ignore
 

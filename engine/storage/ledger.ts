@@ -100,8 +100,9 @@ export async function readLedger(objects: ObjectStore, runId: string, options: R
 /** Reads a run's ledger as it grows: each line once. */
 export class LedgerFollower {
   private readonly prefix: string;
-  /** Bytes of each object that were read: up to the end of its last whole line. */
-  private readonly read = new Map<string, number>();
+  /** Bytes of each log that were read, up to the end of its last whole line; of one that lies in parts, the last part. */
+  private read = new Map<string, number | string>();
+  private turn: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly objects: ObjectStore,
@@ -111,28 +112,47 @@ export class LedgerFollower {
     this.prefix = `runs/${runId}/ledger/`;
   }
 
-  /** The lines that were not there at the last call. One that a crash cut off is left out. */
-  async readOn(): Promise<LedgerLine[]> {
-    const keys: string[] = [];
-    for await (const key of this.objects.list(this.prefix)) {
-      // What lies below the log's own key is a part that never changes (ObjectStore.append).
-      if (key.endsWith('.jsonl') || !this.read.has(key)) keys.push(key);
-    }
-    const limit = pLimit(READERS);
-    const parts = await Promise.all(keys.map((key) => limit(() => this.readObject(key))));
-    return parts.flat();
+  /** The lines that were not there at the last call. One that a crash cut off is left out. Fails as a whole: then nothing counts as read. */
+  readOn(): Promise<LedgerLine[]> {
+    const lines = this.turn.then(() => this.readNew());
+    this.turn = lines.catch(() => undefined);
+    return lines;
   }
 
-  private async readObject(key: string): Promise<LedgerLine[]> {
-    const from = this.read.get(key) ?? 0;
+  private async readNew(): Promise<LedgerLine[]> {
+    const read = new Map(this.read);
+    const limit = pLimit(READERS);
+    const found: Array<Promise<LedgerLine[]>> = [];
+    // A log is an object that grows, or parts below its name that never change and list in order of writing (ObjectStore.append).
+    for (const log of await this.objects.listFolders(this.prefix)) {
+      const after = read.get(log) as string | undefined;
+      for await (const part of this.objects.list(`${this.prefix}${log}/`, { after })) {
+        read.set(log, part);
+        found.push(limit(async () => (await this.linesOf(part, 0)).lines));
+      }
+    }
+    if (read.size === 0 || [...read.values()].some((at) => typeof at === 'number')) {
+      for await (const log of this.objects.list(this.prefix)) {
+        const from = read.get(log) ?? 0;
+        if (typeof from !== 'number' || !log.endsWith('.jsonl')) continue;
+        const one = limit(() => this.linesOf(log, from));
+        found.push(one.then(({ lines, bytes }) => (read.set(log, from + bytes), lines)));
+      }
+    }
+    const lines = (await Promise.all(found)).flat();
+    this.read = read;
+    return lines;
+  }
+
+  /** Whole lines from a byte on, and how many bytes they are. */
+  private async linesOf(key: string, from: number): Promise<{ lines: LedgerLine[]; bytes: number }> {
     const stream = await this.objects.stream(key, { from });
-    if (!stream) return [];
+    if (!stream) return { lines: [], bytes: 0 };
     const parts: Uint8Array[] = [];
     for await (const part of stream) parts.push(part);
-    const bytes = Buffer.concat(parts);
-    const whole = bytes.lastIndexOf('\n') + 1;
-    this.read.set(key, from + whole);
-    return parseLines<LedgerLine>(bytes.subarray(0, whole)).values;
+    const all = Buffer.concat(parts);
+    const bytes = all.lastIndexOf('\n') + 1;
+    return { lines: parseLines<LedgerLine>(all.subarray(0, bytes)).values, bytes };
   }
 }
 

@@ -28,8 +28,8 @@ export interface ObjectStore {
    * the prefix and takes all there is, in order. `durable`: on the disk before the promise resolves.
    */
   append(key: string, bytes: Uint8Array, options: { durable: boolean }): Promise<void>;
-  /** All keys that begin with the prefix, in code unit order. */
-  list(prefix: string): AsyncIterable<string>;
+  /** All keys that begin with the prefix, in code unit order; `after`: only those behind this one. */
+  list(prefix: string, options?: { after?: string }): AsyncIterable<string>;
   /** Names directly below a folder prefix such as `runs/` that have keys below them, sorted. */
   listFolders(prefix: string): Promise<string[]>;
   /** Deleting what is not there is no error. */

@@ -95,13 +95,15 @@ export class S3ObjectStore implements ObjectStore {
     await this.write(`${key}/${time}-${count}-${randomBytes(4).toString('hex')}`, bytes, {});
   }
 
-  async *list(prefix: string): AsyncIterable<string> {
-    for await (const { Contents = [] } of this.pages(prefix)) for (const { Key } of Contents) yield Key!.slice(this.prefix.length);
+  async *list(prefix: string, { after }: { after?: string } = {}): AsyncIterable<string> {
+    const StartAfter = after === undefined ? {} : { StartAfter: this.prefix + after };
+    for await (const { Contents = [] } of this.pages(prefix, StartAfter))
+      for (const { Key } of Contents) yield Key!.slice(this.prefix.length);
   }
 
   async listFolders(prefix: string): Promise<string[]> {
     const folders: string[] = [];
-    for await (const { CommonPrefixes = [] } of this.pages(prefix, '/')) {
+    for await (const { CommonPrefixes = [] } of this.pages(prefix, { Delimiter: '/' })) {
       folders.push(...CommonPrefixes.map(({ Prefix }) => Prefix!.slice(this.prefix.length + prefix.length, -1)));
     }
     return folders.sort();
@@ -122,9 +124,9 @@ export class S3ObjectStore implements ObjectStore {
     return head?.ContentLength;
   }
 
-  private async *pages(prefix: string, Delimiter?: string): AsyncIterable<ListObjectsV2CommandOutput> {
+  private async *pages(prefix: string, options: { Delimiter?: string; StartAfter?: string }): AsyncIterable<ListObjectsV2CommandOutput> {
     try {
-      yield* paginateListObjectsV2({ client: this.client }, { Bucket: this.location.bucket, Prefix: this.prefix + prefix, Delimiter });
+      yield* paginateListObjectsV2({ client: this.client }, { Bucket: this.location.bucket, Prefix: this.prefix + prefix, ...options });
     } catch (error) {
       throw s3Unavailable('list', objectUri(this.uri, prefix), error);
     }

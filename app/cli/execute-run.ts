@@ -82,7 +82,8 @@ export async function follow(open: OpenClient, name: RunName, embedded: Embedded
       try {
         const status = await reader.read();
         overSince = isOver(status.state) ? (overSince ?? Date.now()) : null;
-        const idle = status.steps.executed + status.steps.cached === 0 && !embedded ? await queuesWithoutWorker(open.client) : [];
+        const hasBegun = status.state !== 'starting' && status.steps.executed + status.steps.cached > 0;
+        const idle = !hasBegun && !embedded ? await queuesWithoutWorker(open.client) : [];
         display.update(status, workerAdvice(idle));
       } catch (error) {
         // The run waits for its store to come back, and so does who watches it.

@@ -20,7 +20,21 @@ export const setConcurrency = (client: Client, run: RunName, items: number): Pro
 
 /** Asks the run to end: items in flight stop at their next step, and everything finished stays. */
 export async function cancelRun(client: Client, run: RunName): Promise<void> {
-  await onOpenRun(run, () => client.workflow.getHandle(runWorkflowId(run.runId)).cancel());
+  await onOpenRun(run, async () => {
+    // The server takes a request for a workflow that is closed, and does nothing.
+    if (await isOpen(client, run.runId)) await client.workflow.getHandle(runWorkflowId(run.runId)).cancel();
+    else await closeInStore(run);
+  });
+}
+
+/** A root that was terminated or deleted could not write down that the run is over. @throws InvalidInput that says so */
+async function closeInStore({ storeUri, runId }: RunName): Promise<never> {
+  const files = (await openStore(storeUri)).run(runId);
+  const { startedAt = new Date().toISOString() } = (await files.readState()) ?? {};
+  await files.writeState({ state: 'failed', startedAt, finishedAt: new Date().toISOString() });
+  throw new InvalidInput(
+    `run ${runId} is not open: its workflow was ended from outside, and the run now counts as failed; \`run\` takes it up again`,
+  );
 }
 
 async function signal(client: Client, run: RunName, name: string, ...args: unknown[]): Promise<void> {

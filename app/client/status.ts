@@ -66,6 +66,7 @@ export class StatusReader {
   private readonly tally = new StepTally();
   private readonly ledger: LedgerFollower;
   private readonly plan: ItemPlan;
+  private turn: Promise<unknown> = Promise.resolve();
 
   private constructor(
     private readonly client: Client | null,
@@ -85,8 +86,14 @@ export class StatusReader {
     return new StatusReader(client, files, (await files.readManifest())!, store);
   }
 
-  /** @throws StorageUnavailable; what was read until then is not read again */
-  async read(): Promise<RunStatus> {
+  /** One look after the other. @throws StorageUnavailable */
+  read(): Promise<RunStatus> {
+    const status = this.turn.then(() => this.readNew());
+    this.turn = status.catch(() => undefined);
+    return status;
+  }
+
+  private async readNew(): Promise<RunStatus> {
     const live = this.client ? await liveState(this.client, this.files) : null;
     const kept = await this.files.readState();
     const told = live?.state ?? kept?.state ?? 'starting';
@@ -203,7 +210,9 @@ async function liveState(client: Client, files: RunFiles): Promise<{ state: RunS
     return { state, running: running.reduce((sum, n) => sum + n, 0) };
   } catch {
     // No worker answers the query: nothing moves, but the run is open.
-    return { state: (await files.readState())?.state ?? 'starting', running: 0 };
+    const kept = (await files.readState())?.state;
+    // Of an execution before this one, which no worker has taken up yet.
+    return { state: kept === undefined || isOver(kept) ? 'starting' : kept, running: 0 };
   }
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { itemKey, itemWorkflowId } from '../../core/ids.js';
 import { findTemporalCli } from '#temporal-cli';
-import { cliJson, ROOT, scratch, startNode, type RunningCli } from '../support/cli.js';
+import { cli, cliJson, ROOT, scratch, startNode, type RunningCli } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
 import { until } from '../support/processes.js';
 import { completed, executedTwice, readItems, readLedger, type RunDocument, type StatusDocument } from '../support/runs.js';
@@ -214,6 +214,9 @@ test('a run whose root is terminated or cancelled goes on when it is started aga
   await run.pictures(2);
   await run.temporal(`temporal workflow terminate --workflow-id RUN --reason 'by hand'`);
   expect(await run.command('status')).toMatchObject({ state: 'failed' });
+  const { code, stderr } = await cli(['cancel', run.id, '--store', run.store, '--address', cluster.address]);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('its workflow was ended from outside') });
+  expect(await cliJson(['status', run.id, '--store', run.store])).toMatchObject({ state: 'failed', source: 'store' });
   await run.start('--concurrency', '2'); // At once: its partition may be there still, and two items are in flight.
   await until('it goes on', async () => (await run.command('status')).state === 'running');
   await run.temporal('temporal workflow cancel --workflow-id RUN');

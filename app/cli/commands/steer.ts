@@ -24,7 +24,7 @@ export function steerCommands(program: Command): void {
       options,
       'scale',
       (client, run) => setConcurrency(client, run, options.concurrency),
-      `has ${options.concurrency} items in flight`,
+      `has up to ${options.concurrency} items in flight, at most 200 a partition of 5,000`,
     ),
   );
   const collect = (value: string, before: string[]): string[] => [...before, value];

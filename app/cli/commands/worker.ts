@@ -29,6 +29,7 @@ export function workerCommand(program: Command): void {
   withTelemetryOptions(withCommonOptions(command)).action(async (options: WorkerCommandOptions) => {
     if (options.buildId !== undefined && options.queue !== 'orchestrator')
       throw new InvalidInput(`--build-id is for orchestrators: a worker on queue ${options.queue} runs no workflows`);
+    if (options.buildId === '') throw new InvalidInput('--build-id is empty; name the version, such as 1.1.0');
     const settings = await findServer({ ...options, storeUri: storeOf(options) });
     if (!settings)
       throw new ServiceUnreachable('no Temporal server is known: give --address, set TEMPORAL_ADDRESS, or start `refineloop dev`');

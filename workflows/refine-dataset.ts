@@ -157,7 +157,7 @@ async function runPartition(
         from,
         to,
         window: windowOf(concurrency, partitions),
-        budget: shareOf(index.budget, to - from, index.items),
+        budget: shareOf(index.budget, [from, to], index.items, index.worstCaseImages),
         worstCaseImages: index.worstCaseImages,
         links: input.links,
         paused,

@@ -55,11 +55,16 @@ export function finished(state: BudgetState, worstCaseImages: number, spent: Spe
   };
 }
 
-/** A fair share of a budget for a partition of `n` of `total` items. Images are whole, so the shares never exceed the whole. */
-export function shareOf(limits: BudgetRecipe, n: number, total: number): BudgetRecipe {
-  const part = total === 0 ? 0 : n / total;
+/**
+ * The share of a budget of a partition that holds items [from, to) of `total`. Images are given for whole items, so that small shares are of use, and the last
+ * partition has what is left over: all shares together are the whole.
+ */
+export function shareOf(limits: BudgetRecipe, [from, to]: readonly [number, number], total: number, worstCaseImages: number): BudgetRecipe {
+  const part = total === 0 ? 0 : (to - from) / total;
+  const imagesUpTo = (items: number, images: number) =>
+    items === total ? images : Math.floor((Math.floor(images / worstCaseImages) * items) / total) * worstCaseImages;
   return {
-    images: limits.images === null ? null : Math.floor(limits.images * part),
+    images: limits.images === null ? null : imagesUpTo(to, limits.images) - imagesUpTo(from, limits.images),
     seconds: limits.seconds === null ? null : limits.seconds * part,
     usd: limits.usd === null ? null : limits.usd * part,
   };

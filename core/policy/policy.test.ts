@@ -90,12 +90,20 @@ test('a budget in seconds lets one item go ahead and stops by the mean', () => {
   expect(reserve(state, limits, 7)).toBe('reached');
 });
 
-test('shares of a budget never add up to more than it', () => {
+test('shares of a budget add up to it, and have room for as many whole items', () => {
+  const sizesOf = fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 1, maxLength: 20 });
   fc.assert(
-    fc.property(fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 1, maxLength: 20 }), fc.nat(100_000), (sizes, images) => {
+    fc.property(sizesOf, fc.nat(100_000), fc.integer({ min: 1, max: 50 }), (sizes, images, worstCase) => {
       const total = sizes.reduce((a, b) => a + b, 0);
-      const shares = sizes.map((n) => shareOf({ images, seconds: null, usd: null }, n, total).images!);
-      expect(shares.reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(images);
+      let from = 0;
+      const shares = sizes.map((n) => {
+        const share = shareOf({ images, seconds: null, usd: null }, [from, from + n], total, worstCase);
+        from += n;
+        return share.images!;
+      });
+      expect(Math.min(...shares)).toBeGreaterThanOrEqual(0);
+      expect(shares.reduce((a, b) => a + b, 0)).toBe(images);
+      expect(shares.reduce((sum, share) => sum + Math.floor(share / worstCase), 0)).toBe(Math.floor(images / worstCase));
     }),
   );
 });

@@ -13,9 +13,7 @@ import { setup } from '../scripts/setup.mjs';
 import { BUCKET, exportsFor, startMinio } from './minio.mjs';
 
 const text = (value) => ({ type: 'string', default: value });
-const { values } = parseArgs({
-  options: { data: text('./services-data'), port: text('7233'), 'ui-port': text('8233'), 'minio-port': text('9000') },
-});
+const values = readOptions({ data: text('./services-data'), port: text('7233'), 'ui-port': text('8233'), 'minio-port': text('9000') });
 const data = resolve(values.data);
 
 const stopping = [];
@@ -63,4 +61,17 @@ try {
   process.exitCode = 1;
 } finally {
   await stop();
+}
+
+function readOptions(options) {
+  try {
+    const { values } = parseArgs({ options });
+    for (const [name, value] of Object.entries(values)) {
+      if (name.endsWith('port') && !/^[0-9]{1,5}$/.test(value)) throw new Error(`--${name} takes a port, not ${JSON.stringify(value)}`);
+    }
+    return values;
+  } catch (error) {
+    console.error(error.message);
+    process.exit(2);
+  }
 }

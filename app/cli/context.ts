@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { openStore, storeUri, type Store } from '../../engine/storage/index.js';
@@ -38,13 +39,13 @@ export function withTelemetryOptions(command: Command): Command {
 }
 
 function bindAddress(text: string): string {
-  const [, address, port] = /^(\[[0-9a-f:]+\]|[0-9.]+|localhost):(\d+)$/i.exec(text) ?? [];
-  if (address === undefined || Number(port) > 65_535) {
+  const [, named, port] = /^\[?([0-9a-f:.]+|localhost)\]?:(\d+)$/i.exec(text) ?? [];
+  if (named === undefined || !(named === 'localhost' || isIP(named)) || Number(port) > 65_535) {
     throw new InvalidArgumentError(
       `expected a numeric address and a port, such as 127.0.0.1:9464 or 0.0.0.0:9464, not ${JSON.stringify(text)}`,
     );
   }
-  return address === 'localhost' ? `127.0.0.1:${port}` : text;
+  return named === 'localhost' ? `127.0.0.1:${port}` : text;
 }
 
 /** The store that a command without a recipe works on. */

@@ -19,6 +19,7 @@ const ADVICE: Record<string, string> = {
   ENOTFOUND: 'the host is unknown; check the endpoint',
   ECONNRESET: 'the connection was cut',
   TimeoutError: 'the server did not answer in time',
+  RegionMissing: 'no region is named; set AWS_REGION, or add ?region= to the URI',
 };
 
 const BY_STATUS: Record<number, string> = { 301: 'PermanentRedirect', 403: 'Forbidden', 404: 'NotFound', 503: 'SlowDown' };
@@ -28,6 +29,8 @@ export function s3ErrorName(error: unknown): string {
   const named = error as { name?: string; Code?: string };
   // The SDK wraps what it takes for no error; the system's own word is in the message then.
   const told = /\bE[A-Z]{5,}\b/.exec(messageOf(error))?.[0];
+  // Its own error has no name but Error.
+  if (messageOf(error) === 'Region is missing') return 'RegionMissing';
   return systemCode(error) ?? named.Code ?? told ?? named.name ?? 'Error';
 }
 

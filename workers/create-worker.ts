@@ -31,6 +31,9 @@ export async function createWorker({ connection, namespace, buildId, plugins = [
     taskQueue: TASK_QUEUES[options.role],
     plugins: [...plugins, new RefineLoopPlugin(options)],
     shutdownGraceTime: '10 seconds',
+    // By themselves they are sent when 8 of their 10 seconds are over; a cancellation comes back with one.
+    maxHeartbeatThrottleInterval: '3 seconds',
+    defaultHeartbeatThrottleInterval: '3 seconds',
     ...SLOTS[options.role],
     ...(buildId === undefined ? {} : { workerDeploymentOptions: versioned(buildId) }),
   });

@@ -23,6 +23,8 @@ process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 /** Tries of a conditional write that another one crossed (409); S3 asks to try again. */
 const CROSSINGS = 20;
+/** Tries of a write that is denied. */
+const DENIALS = 4;
 
 /** What is larger goes in parts of this size, a few side by side: a request that fails is repeated, not the object. */
 const UPLOAD_PART_BYTES = 16 * 2 ** 20;
@@ -188,6 +190,11 @@ export class S3ObjectStore implements ObjectStore {
         } catch (error) {
           const [status, name] = [s3Status(error), s3ErrorName(error)];
           if (status === 409 && crossing < CROSSINGS) continue;
+          // MinIO denies a write whose folder another call is just removing.
+          if (status === 403 && crossing < DENIALS) {
+            await sleep(pauseMs(crossing));
+            continue;
+          }
           // A write whose reply was lost meets itself when it is repeated: its object, or the upload that is complete by now.
           if (attemptsOf(error) > 1 && (status === 412 || name === 'NoSuchUpload')) {
             if (Buffer.compare((await this.read(key))?.bytes ?? new Uint8Array(), bytes) === 0) return true;

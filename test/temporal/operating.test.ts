@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { itemKey, itemWorkflowId } from '../../core/ids.js';
 import { findTemporalCli } from '#temporal-cli';
-import { cli, cliJson, ROOT, scratch, startNode, type RunningCli } from '../support/cli.js';
+import { cli, cliJson, ROOT, startNode, type RunningCli } from '../support/cli.js';
+import { ClusterRun } from '../support/cluster-run.js';
 import { Cluster } from '../support/cluster.js';
 import { until } from '../support/processes.js';
-import { completed, executedTwice, readItems, readLedger, type RunDocument, type StatusDocument } from '../support/runs.js';
-import { CONTROL, WRITTEN, writeRecipe, type SmallRecipe } from '../support/small-recipe.js';
+import { executedTwice, readItems } from '../support/runs.js';
+import { CONTROL, WRITTEN } from '../support/small-recipe.js';
 
 jest.setTimeout(240_000);
 
@@ -29,24 +30,12 @@ beforeAll(async () => {
 afterAll(() => cluster.stop());
 
 /** A run with a store of its own, operated with the commands of the page. */
-class Run {
-  readonly folder = scratch();
-  readonly store = join(this.folder, 'store');
-  private readonly recipe: string;
-
-  constructor(
-    readonly id: string,
-    recipe: SmallRecipe = {},
-  ) {
-    this.recipe = writeRecipe(this.folder, { limit: ITEMS.length, arms: [CONTROL, WRITTEN], ...recipe });
+class Run extends ClusterRun {
+  constructor(id: string) {
+    super(() => cluster, id, { limit: ITEMS.length, arms: [CONTROL, WRITTEN] });
   }
 
-  private on = (...args: string[]) => [...args, '--store', this.store, '--address', cluster.address];
-  start = (...args: string[]) => cliJson<RunDocument>(this.on('run', this.recipe, '--run', this.id, '--detach', ...args));
-  follow = (code = 0) => cliJson<RunDocument>(this.on('run', this.recipe, '--run', this.id), code);
-  command = (name: string, ...args: string[]) => cliJson<StatusDocument>(this.on(name, this.id, ...args));
   items = () => readItems(this.store, this.id);
-  ledger = () => readLedger(this.store, this.id);
   workflow = (item: string) => itemWorkflowId(this.id, itemKey(item));
 
   /** Runs a command of the page; fails where the page has none like it. */
@@ -73,8 +62,6 @@ class Run {
     });
   }
 
-  pictures = (n: number) =>
-    until(`${n} pictures`, async () => completed(await this.ledger()).filter(({ step }) => step === 'generate').length >= n);
   state = (item: string, state: string) =>
     until(`${item} is ${state}`, async () => (await this.items()).some((r) => r.id === item && r.state === state), 150_000);
 }

@@ -1,13 +1,13 @@
 /** Pausing, cancelling, terminating, retrying and budgets, with workers that come and go so that nothing hangs on timing. */
 import { jest } from '@jest/globals';
-import { join } from 'node:path';
 import { itemKey, itemWorkflowId, partitionWorkflowId } from '../../core/ids.js';
-import { cli, cliJson, scratch, type RunningCli } from '../support/cli.js';
+import { cli, type RunningCli } from '../support/cli.js';
+import { ClusterRun } from '../support/cluster-run.js';
 import { Cluster } from '../support/cluster.js';
 import { payloadsOf, workflowIds } from '../support/histories.js';
 import { until } from '../support/processes.js';
-import { completed, executedTwice, readItems, readLedger, type RunDocument, type StatusDocument } from '../support/runs.js';
-import { CONTROL, WRITTEN, writeRecipe, type SmallRecipe } from '../support/small-recipe.js';
+import { completed, executedTwice, readItems } from '../support/runs.js';
+import { CONTROL, WRITTEN, type SmallRecipe } from '../support/small-recipe.js';
 
 jest.setTimeout(180_000);
 
@@ -30,36 +30,16 @@ const stopScoring = async (): Promise<void> => {
   await scorer.ended;
 };
 
-/** A run with a store of its own. */
-class Run {
-  readonly folder = scratch();
-  readonly store = join(this.folder, 'store');
-  private readonly recipe: string;
-
-  constructor(
-    readonly id: string,
-    recipe: SmallRecipe,
-  ) {
-    this.recipe = writeRecipe(this.folder, recipe);
+class Run extends ClusterRun {
+  constructor(id: string, recipe: SmallRecipe) {
+    super(() => cluster, id, recipe);
   }
 
-  private on = (...args: string[]) => [...args, '--store', this.store, '--address', cluster.address];
-  start = (...args: string[]) => cliJson<RunDocument>(this.on('run', this.recipe, '--run', this.id, '--detach', ...args));
-  follow = (code: number) => cliJson<RunDocument>(this.on('run', this.recipe, '--run', this.id), code);
-  command = (name: string, ...args: string[]) => cliJson<StatusDocument>(this.on(name, this.id, ...args));
-  ledger = () => readLedger(this.store, this.id);
   progress = () =>
     cluster.client.workflow
       .getHandle(partitionWorkflowId(this.id, 0))
       .query<{ running: string[]; paused: boolean }>('partitionProgress')
       .catch(() => ({ running: [] as string[], paused: false }));
-
-  /** Waits until so many items have their first picture and so hang at the score. */
-  pictures = (n: number) =>
-    until(`${n} items have a picture`, async () => {
-      const rows = completed(await this.ledger());
-      return rows.filter((row) => row.step === 'generate').length >= n;
-    });
 }
 
 describe('an item whose workflow is terminated', () => {

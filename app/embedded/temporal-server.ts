@@ -35,6 +35,14 @@ const HOST = '127.0.0.1';
 const USUAL_PORT = 7233;
 const USUAL_UI_PORT = 8233;
 const START_TIMEOUT_MS = 60_000;
+/**
+ * Bounds of the server's caches (its defaults: 128,000 workflows and 256 MiB of events), far above what the open items of a few runs need: so that its
+ * memory is that of the items that are open, and not of all that have been since it was started.
+ */
+const BOUNDED_CACHES: Record<string, number> = {
+  'history.hostLevelCacheMaxSize': 512,
+  'history.eventsHostLevelCacheMaxSizeBytes': 8 * 2 ** 20,
+};
 const TYPE_NAMES = { KEYWORD: 'Keyword', INT: 'Int', DOUBLE: 'Double' } as const;
 
 /**
@@ -87,9 +95,12 @@ export function serverArgs(database: string, port: number, uiPort: number, ip = 
   // A file database with its defaults is several times slower than one in memory; these two pragmas make up for it.
   const pragmas = ['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'];
   // Runs that share a queue are served in turn (docs/how-it-works.md); with one partition a queue, exactly.
-  const fair = Object.entries(FAIR_QUEUES).flatMap(([name, value]) => ['--dynamic-config-value', `${name}=${value}`]);
+  const configuration = Object.entries({ ...FAIR_QUEUES, ...BOUNDED_CACHES }).flatMap(([name, value]) => [
+    '--dynamic-config-value',
+    `${name}=${value}`,
+  ]);
   const where = ['--ip', ip, '--port', String(port), '--ui-port', String(uiPort)];
-  return ['server', 'start-dev', '--db-filename', database, ...where, ...pragmas, ...fair, ...attributes, '--log-level', 'warn'];
+  return ['server', 'start-dev', '--db-filename', database, ...where, ...pragmas, ...configuration, ...attributes, '--log-level', 'warn'];
 }
 
 async function answers(address: string, guard: ChildProcess, logFile: string): Promise<void> {

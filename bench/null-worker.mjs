@@ -6,8 +6,10 @@ import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { NativeConnection, Runtime, DefaultLogger, Worker, bundleWorkflowCode } from '@temporalio/worker';
 import { ActivityServices, createActivities } from '../dist/activities/index.js';
+import { boundHeapGrowth } from '../dist/workers/heap.js';
 
 const { kind, address, taskQueues } = JSON.parse(process.argv[2]);
+boundHeapGrowth();
 Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
 const connection = await NativeConnection.connect({ address });
 /** As workers/create-worker.ts has them. */

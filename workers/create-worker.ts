@@ -1,5 +1,6 @@
 import { Worker, type NativeConnection, type WorkerDeploymentOptions, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import { TASK_QUEUES } from '../core/queues.js';
+import { boundHeapGrowth } from './heap.js';
 import { RefineLoopPlugin, type RefineLoopPluginOptions } from './plugin.js';
 import { ensureSearchAttributes } from './search-attributes.js';
 
@@ -24,6 +25,7 @@ const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
 
 /** One of the project's own workers, by role. The same plugin makes it that others install. */
 export async function createWorker({ connection, namespace, buildId, plugins = [], ...options }: CreateWorkerOptions): Promise<Worker> {
+  boundHeapGrowth();
   if (options.role === 'orchestrator') await ensureSearchAttributes(connection, namespace);
   return Worker.create({
     connection,

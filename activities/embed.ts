@@ -42,6 +42,7 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
       const model = services.modelFolder(manifest, encoderModel(manifest, encoder));
       const host = hostOf(services, manifest);
       const options = { signal, onStart: started };
+      const { batching } = manifest.runtime;
       const vector = await embed(subject);
       const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
       return {
@@ -52,12 +53,15 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
       async function embed(what: EmbedSubject): Promise<Float32Array> {
         switch (what.role) {
           case 'caption':
-            return host.embedText({ model, text: params['text'] as string }, options);
+            return host.embedText({ model, batching, text: params['text'] as string }, options);
           case 'critic':
-            return host.meanPatch({ model, image: await store.getArtifact(what.image), noiseSeed: params['noiseSeed'] as number }, options);
+            return host.meanPatch(
+              { model, batching, image: await store.getArtifact(what.image), noiseSeed: params['noiseSeed'] as number },
+              options,
+            );
           case 'picture':
           case 'true':
-            return host.embedImage({ model, image: await store.getArtifact(what.image) }, options);
+            return host.embedImage({ model, batching, image: await store.getArtifact(what.image) }, options);
         }
       }
     },

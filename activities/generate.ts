@@ -47,7 +47,8 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
         writing = writing.then(() => store.checkpoints.write(key, encodeCheckpoint(checkpoint))).catch(() => undefined);
       };
       const options = { signal, onProgress: progress, onStart: started, onCheckpoint };
-      const made = await hostOf(services, manifest).generate({ model, ...request, ...(resume ? { resume } : {}) }, options);
+      const { batching } = manifest.runtime;
+      const made = await hostOf(services, manifest).generate({ model, batching, ...request, ...(resume ? { resume } : {}) }, options);
       const image = await store.putArtifact(made.png, 'image/png', inputs);
       await writing;
       if (isKept) await store.checkpoints.remove(key).catch(() => undefined);

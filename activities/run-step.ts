@@ -17,8 +17,8 @@ export interface StepTools {
   signal: AbortSignal;
   /** The step's. */
   key: string;
-  /** The device has taken the step up: what it takes is counted from here, not the wait before. */
-  started(): void;
+  /** The device has taken the step up: what it takes is counted from here, not the wait before. `batch`: steps that share the device's time evenly. */
+  started(batch?: number): void;
   /** Tells Temporal that the step lives; `done` of `total` parts are through. */
   progress(done: number, total: number): void;
 }
@@ -114,13 +114,14 @@ async function carryOut<Input, Result>(
 ): Promise<Result & StepMeta> {
   const billable = definition.billable?.(run, input) ?? false;
   const attempt = await run.ledger.start({ ...entry(definition, place, key), attempt: place.attempt, device: place.device, billable });
-  let startedAt = performance.now();
-  const started = () => {
-    startedAt = performance.now();
+  let [startedAt, sharers] = [performance.now(), 1];
+  const started = (batch = 1) => {
+    [startedAt, sharers] = [performance.now(), batch];
   };
+  const share = () => (performance.now() - startedAt) / 1000 / sharers;
   try {
     const output = await definition.execute(run, input, prepared, { key, signal, progress, started });
-    const seconds = secondsSince(startedAt);
+    const seconds = share();
     const unpinned = keyInput.model !== null && typeof keyInput.model !== 'string';
     const record = await run.store.recordStep({ ...keyInput, key, ...output, unpinned, seconds });
     const usd = (output.values['usd'] as number | undefined) ?? null;
@@ -131,7 +132,7 @@ async function carryOut<Input, Result>(
     const status = replyLost ? 'unknown' : signal.aborted ? 'cancelled' : 'failed';
     const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const usd = error instanceof ModelOutputInvalid && billable ? error.usd : null;
-    await run.ledger.end({ id: attempt, status, seconds: secondsSince(startedAt), usd, error: message }).catch(() => undefined);
+    await run.ledger.end({ id: attempt, status, seconds: share(), usd, error: message }).catch(() => undefined);
     throw error;
   }
 }
@@ -147,8 +148,6 @@ function keyed(
 function entry(definition: { step: StepKeyInput['step'] }, { item, at }: StepPlace, key: string) {
   return { step: definition.step, item: item.id, arm: at.arm, round: at.round, draw: at.draw, key };
 }
-
-const secondsSince = (startedAt: number): number => (performance.now() - startedAt) / 1000;
 
 function bytesOf(record: StepRecord): number {
   return Object.values(record.outputs).reduce((sum, output) => sum + output.bytes, 0);

@@ -25,13 +25,17 @@ for (const call of calls) {
   if (call.kind === 'generate') {
     pictures.set(call.digest, (await textToImage.generate(call.request)).png);
   } else if (call.kind === 'text') {
-    await (await encoderOf(call.model)).embedText(call.text);
+    await (await encoderOf(call.model)).embedTexts([call.text], 'exact');
   } else if (call.kind === 'feedback') {
     await (await criticOf(call.model)).write({ ...call.request, features: features.get(call.features) });
   } else {
     if (call.file && !pictures.has(call.image)) pictures.set(call.image, readFileSync(call.file));
-    if (call.kind === 'image') await (await encoderOf(call.model)).embedImage(pictures.get(call.image));
-    else features.set(call.features, await (await eyesOf(call.model)).meanPatch(pictures.get(call.image), call.noiseSeed));
+    if (call.kind === 'image') await (await encoderOf(call.model)).embedImages([pictures.get(call.image)], 'exact');
+    else
+      features.set(
+        call.features,
+        (await (await eyesOf(call.model)).meanPatches([{ image: pictures.get(call.image), noiseSeed: call.noiseSeed }], 'exact'))[0],
+      );
   }
 }
 

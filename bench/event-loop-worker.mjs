@@ -36,8 +36,8 @@ function inline() {
     provider: 'cpu',
     generate: async ({ model, ...request }, { signal, onProgress }) =>
       (await TextToImage.load(model, sessions)).generate(request, { signal, onStep: onProgress }),
-    embedImage: async ({ model, image }) => (await Encoder.load(model, sessions)).embedImage(image),
-    embedText: async ({ model, text }) => (await Encoder.load(model, sessions)).embedText(text),
+    embedImage: async ({ model, image }) => (await (await Encoder.load(model, sessions)).embedImages([image], 'exact'))[0],
+    embedText: async ({ model, text }) => (await (await Encoder.load(model, sessions)).embedTexts([text], 'exact'))[0],
     close: async () => undefined,
   };
   const activities = createActivities(new ActivityServices({ worker: `inline-${process.pid}`, host }));

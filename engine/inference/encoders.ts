@@ -4,6 +4,8 @@ import { ModelOutputInvalid } from '../../core/errors.js';
 import { ClipTokenizer } from './clip-tokenizer.js';
 import { checkFinite } from './picture.js';
 import { loadPreprocessor, pixelValues, type Preprocessor } from './pixel-values.js';
+import { MicroBatcher, type Batching, type Feed } from './micro-batching.js';
+import type { OnnxModel } from './onnx-model.js';
 import type { Sessions } from './sessions.js';
 
 /** A CLIP-like encoder in transformers.js layout: pictures and, where the folder has a text model, texts as unit vectors. */
@@ -19,30 +21,51 @@ export class Encoder {
     return new Encoder(folder, sessions, await loadPreprocessor(folder));
   }
 
-  /** L2-normalised `image_embeds` of an encoded picture. Throws InvalidInput when it cannot be decoded. */
-  async embedImage(image: Uint8Array): Promise<Float32Array> {
+  /** Of its weights. */
+  get bytes(): number {
+    return this.sessions.bytes;
+  }
+
+  release(): Promise<void> {
+    this.batchers.clear();
+    return this.sessions.release();
+  }
+
+  /** L2-normalised `image_embeds` of encoded pictures. Throws InvalidInput when one cannot be decoded. */
+  async embedImages(images: readonly Uint8Array[], batching: Batching): Promise<Float32Array[]> {
     const split = join(this.folder, 'onnx', 'vision_model.onnx');
     const file = (await exists(split)) ? split : join(this.folder, 'onnx', 'model.onnx');
     const model = await this.sessions.load(file);
     model.expectInputs(['pixel_values']);
-    const { data, height, width } = await pixelValues(image, this.preprocessor);
-    const embeds = await model.run({ pixel_values: model.tensor('pixel_values', data, [1, 3, height, width]) }, 'image_embeds');
-    return unit(embeds.data);
+    const feeds: Feed[] = [];
+    for (const image of images) {
+      const { data, height, width } = await pixelValues(image, this.preprocessor);
+      feeds.push({ pixel_values: { values: data, dims: [1, 3, height, width] } });
+    }
+    const embeds = await this.batcher(model, 'image_embeds').run(feeds, batching);
+    return embeds.map(({ data }) => unit(data));
   }
 
   /** L2-normalised `text_embeds`. A text beyond the context is cut. Throws InvalidInput when the folder has no text model. */
-  async embedText(text: string): Promise<Float32Array> {
+  async embedTexts(texts: readonly string[], batching: Batching): Promise<Float32Array[]> {
     const file = join(this.folder, 'onnx', 'text_model.onnx');
     // The model first: where a folder has neither, the model is what should be named.
     const model = await this.sessions.load(file);
     const tokenizer = await this.loadTokenizer();
-    const { ids, used } = tokenizer.encode(text);
-    const feeds = { input_ids: model.tensor('input_ids', ids, [1, ids.length]) };
-    if (model.inputNames.includes('attention_mask')) {
-      const mask = ids.map((_, i) => (i < used ? 1 : 0));
-      Object.assign(feeds, { attention_mask: model.tensor('attention_mask', mask, [1, mask.length]) });
-    }
-    return unit((await model.run(feeds, 'text_embeds')).data);
+    const masked = model.inputNames.includes('attention_mask');
+    const feeds = texts.map((text): Feed => {
+      const { ids, used } = tokenizer.encode(text);
+      const row = (values: number[]) => ({ values, dims: [1, values.length] });
+      return { input_ids: row(ids), ...(masked ? { attention_mask: row(ids.map((_, i) => (i < used ? 1 : 0))) } : {}) };
+    });
+    return (await this.batcher(model, 'text_embeds').run(feeds, batching)).map(({ data }) => unit(data));
+  }
+
+  private readonly batchers = new Map<OnnxModel, MicroBatcher>();
+  private batcher(model: OnnxModel, output: string): MicroBatcher {
+    const known = this.batchers.get(model) ?? new MicroBatcher(model, [], output);
+    this.batchers.set(model, known);
+    return known;
   }
 
   private tokenizer: Promise<ClipTokenizer> | undefined;

@@ -1,11 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { HostCrashed, RefineError } from '../../core/errors.js';
+import { HostCrashed, OutOfMemory, RefineError } from '../../core/errors.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
-import type { FromHost, HostConfig, Task, TaskName, Tasks, ToHost } from './host-protocol.js';
+import type { Batch, FromHost, HostConfig, TaskName, Tasks, ToHost } from './host-protocol.js';
 
 /** Lines of the child's stderr that a crash report repeats. */
 const STDERR_LINES = 10;
@@ -13,30 +13,45 @@ const STDERR_LINES = 10;
 const END_MS = 1_000;
 /** How long the last of stderr is waited for after the child's end. */
 const STDERR_MS = 100;
+/** How often a running child's memory is looked at. */
+const MEMORY_MS = 250;
 
-interface Running {
-  id: number;
+export interface ChildLimits {
+  /** Without a sign of life for this long while it runs something, it is killed. */
+  hangTimeoutMs: number;
+  /** MiB of resident memory above which it is killed while it runs something. Default: no limit. */
+  memoryLimitMb?: number;
+}
+
+/** What the child tells of one request of a batch while it runs. */
+export interface RequestHooks {
   onProgress?: (done: number, total: number) => void;
   onCheckpoint?: (checkpoint: Checkpoint) => void;
+  /** Cancels this one; the others go on. */
   signal?: AbortSignal;
+}
+
+interface Running extends RequestHooks {
   resolve: (result: Tasks[TaskName]['result']) => void;
   reject: (error: unknown) => void;
 }
 
-/** One child process, from its start to its end. Runs one task at a time. */
+/** One child process, from its start to its end. Runs one batch at a time. */
 export class HostChild {
   alive = true;
   private readonly process: ChildProcess;
   private readonly ended: Promise<void>;
-  private running: Running | null = null;
+  /** Requests of the batch that runs, by id. */
+  private readonly running = new Map<number, Running>();
   private nextId = 1;
   private stderr = '';
-  /** Why we killed it, for the error of the request that ran. */
+  /** Why we killed it, for the error of the requests that ran. */
   private killReason = '';
+  private outgrown = false;
 
   constructor(
     config: HostConfig,
-    private readonly hangTimeoutMs: number,
+    private readonly limits: ChildLimits,
   ) {
     this.process = fork(hostProcessFile(), [JSON.stringify(config)], {
       serialization: 'advanced', // pictures and vectors travel as bytes
@@ -71,26 +86,25 @@ export class HostChild {
     return this.alive ? this.process.pid : undefined;
   }
 
-  /** Rejects with the task's own error, the signal's reason, or HostCrashed when the process ends or hangs. */
-  async run(
-    task: Task,
-    { signal, onProgress, onCheckpoint }: Pick<Running, 'signal' | 'onProgress' | 'onCheckpoint'>,
-  ): Promise<Tasks[TaskName]['result']> {
-    const id = this.nextId++;
-    const cancel = (): void => this.send({ type: 'cancel', id });
+  /** Of each request: its result, its own error, its signal's reason, or HostCrashed or OutOfMemory where the process ended or was killed. */
+  async run(batch: Batch, hooks: RequestHooks[]): Promise<Array<PromiseSettledResult<Tasks[TaskName]['result']>>> {
+    const ids = hooks.map(() => this.nextId++);
+    const cancels = ids.map((id) => () => this.send({ type: 'cancel', id }));
     const stopWatching = this.watch();
     this.process.ref();
     this.process.channel?.ref();
     try {
-      return await new Promise<Tasks[TaskName]['result']>((resolve, reject) => {
-        this.running = { id, onProgress, onCheckpoint, signal, resolve, reject };
-        if (!this.alive) return this.failRunning('ended');
-        signal?.addEventListener('abort', cancel, { once: true });
-        this.send({ type: 'run', id, task });
-      });
+      const results = ids.map(
+        (id, i) => new Promise<Tasks[TaskName]['result']>((resolve, reject) => this.running.set(id, { ...hooks[i]!, resolve, reject })),
+      );
+      if (this.alive) {
+        hooks.forEach(({ signal }, i) => signal?.addEventListener('abort', cancels[i]!, { once: true }));
+        this.send({ type: 'run', ids, batch });
+      } else this.failRunning('ended');
+      return await Promise.allSettled(results);
     } finally {
-      this.running = null;
-      signal?.removeEventListener('abort', cancel);
+      this.running.clear();
+      hooks.forEach(({ signal }, i) => signal?.removeEventListener('abort', cancels[i]!));
       stopWatching();
       this.process.unref();
       this.process.channel?.unref();
@@ -114,8 +128,8 @@ export class HostChild {
 
   private receive(message: FromHost): void {
     this.lastSign = performance.now();
-    const { running } = this;
-    if (message.type === 'pong' || running?.id !== message.id) return;
+    const running = message.type === 'pong' ? undefined : this.running.get(message.id);
+    if (message.type === 'pong' || !running) return;
     switch (message.type) {
       case 'progress':
         return running.onProgress?.(message.done, message.total);
@@ -133,14 +147,25 @@ export class HostChild {
 
   private lastSign = 0;
   private watch(): () => void {
+    const { hangTimeoutMs, memoryLimitMb = Infinity } = this.limits;
     this.lastSign = performance.now();
-    const timer = setInterval(() => {
+    const life = setInterval(() => {
       this.send({ type: 'ping' });
-      if (performance.now() - this.lastSign < this.hangTimeoutMs) return;
-      this.killReason = `no sign of life for ${this.hangTimeoutMs / 1000} s`;
-      this.process.kill('SIGKILL');
-    }, this.hangTimeoutMs / 8);
-    return () => clearInterval(timer);
+      if (performance.now() - this.lastSign > hangTimeoutMs) this.kill(`no sign of life for ${hangTimeoutMs / 1000} s`);
+    }, hangTimeoutMs / 8);
+    const memory = setInterval(() => {
+      const used = residentMb(this.process.pid!);
+      if (used <= memoryLimitMb) return;
+      this.outgrown = true;
+      this.kill(`it used ${Math.round(used)} MiB, its limit is ${memoryLimitMb} MiB`);
+    }, MEMORY_MS);
+    if (memoryLimitMb === Infinity) clearInterval(memory);
+    return () => [life, memory].forEach(clearInterval);
+  }
+
+  private kill(reason: string): void {
+    this.killReason = reason;
+    this.process.kill('SIGKILL');
   }
 
   private onEnd(how: string, done: () => void): void {
@@ -152,7 +177,17 @@ export class HostChild {
   private failRunning(how: string): void {
     const lines = this.stderr.trim();
     const details = [this.killReason, lines && `its last words: ${lines}`].filter(Boolean).join('; ');
-    this.running?.reject(new HostCrashed(`the inference process ${how}${details && ` (${details})`}`));
+    const message = `the inference process ${how}${details && ` (${details})`}`;
+    for (const { reject } of this.running.values()) reject(this.outgrown ? new OutOfMemory(message) : new HostCrashed(message));
+  }
+}
+
+/** 0 where the system does not tell. */
+function residentMb(pid: number): number {
+  try {
+    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
+  } catch {
+    return 0;
   }
 }
 

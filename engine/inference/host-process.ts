@@ -3,53 +3,111 @@
  * its configuration as one JSON argument; speaks `host-protocol.ts` over the IPC channel.
  */
 import { failureCode } from '../../core/errors.js';
-import { memoized } from '../../core/memoized.js';
 import { Encoder } from './encoders.js';
-import type { FromHost, HostConfig, Task, Tasks, TaskName, ToHost } from './host-protocol.js';
+import type { Batch, FromHost, HostConfig, Tasks, TaskName, ToHost } from './host-protocol.js';
+import { LoadedModels } from './loaded-models.js';
 import { TextToImage, type GenerationHooks } from './pipelines/text-to-image.js';
 import { Sessions } from './sessions.js';
 import { VitMae } from './vit-mae.js';
 
 const config = JSON.parse(process.argv[2] ?? '{}') as HostConfig;
-const sessions = new Sessions(config);
-const loadTextToImage = memoized((folder: string) => TextToImage.load(folder, sessions));
-const loadEncoder = memoized((folder: string) => Encoder.load(folder, sessions));
-const loadVitMae = memoized((folder: string) => VitMae.load(folder, sessions));
-// The library takes a while to load, and most devices never need it.
-const loadOptFeedback = memoized(async (folder: string) => (await import('./opt-feedback.js')).OptFeedback.load(folder, config));
+const models = new LoadedModels(config.modelMemoryMb === undefined ? undefined : config.modelMemoryMb * 2 ** 20);
 
 /** By request id, while it waits or runs. */
 const cancellations = new Map<number, AbortController>();
 let queue: Promise<void> = Promise.resolve();
 
-async function perform(task: Task, hooks: GenerationHooks): Promise<Tasks[TaskName]['result']> {
-  switch (task.name) {
+type Outcome = PromiseSettledResult<Tasks[TaskName]['result']>;
+
+/** Of each request of a batch. Throws what is wrong with all of them. */
+async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Promise<Outcome[]> {
+  const { model: folder, batching = 'exact' } = requests[0]!;
+  switch (name) {
     case 'generate':
-      return (await loadTextToImage(task.request.model)).generate(task.request, hooks);
+      return models.use(
+        `diffusion ${folder}`,
+        () => TextToImage.load(folder, new Sessions(config)),
+        (pipeline) =>
+          pipeline.generateAll(
+            requests.map((request, i) => ({ request, hooks: hooks[i]! })),
+            batching,
+          ),
+      );
     case 'embedImage':
-      return (await loadEncoder(task.request.model)).embedImage(task.request.image);
+      return useEncoder(folder, (encoder) =>
+        encoder.embedImages(
+          requests.map(({ image }) => image),
+          batching,
+        ),
+      );
     case 'embedText':
-      return (await loadEncoder(task.request.model)).embedText(task.request.text);
+      return useEncoder(folder, (encoder) =>
+        encoder.embedTexts(
+          requests.map(({ text }) => text),
+          batching,
+        ),
+      );
     case 'meanPatch':
-      return (await loadVitMae(task.request.model)).meanPatch(task.request.image, task.request.noiseSeed);
+      return models.use(
+        `vit-mae ${folder}`,
+        () => VitMae.load(folder, new Sessions(config)),
+        async (vitMae) => (await vitMae.meanPatches(requests, batching)).map(fulfilled),
+      );
     case 'writeFeedback':
-      return (await loadOptFeedback(task.request.model)).write(task.request);
+      return models.use(
+        `opt ${folder}`,
+        () => loadOptFeedback(folder),
+        async (critic) => {
+          const outcomes: Outcome[] = [];
+          for (const request of requests) outcomes.push(fulfilled(await critic.write(request)));
+          return outcomes;
+        },
+      );
   }
 }
 
-async function run(id: number, task: Task, signal: AbortSignal): Promise<void> {
+const fulfilled = (value: Tasks[TaskName]['result']): Outcome => ({ status: 'fulfilled', value });
+
+function useEncoder(folder: string, work: (encoder: Encoder) => Promise<Float32Array[]>): Promise<Outcome[]> {
+  const load = () => Encoder.load(folder, new Sessions(config));
+  return models.use(`encoder ${folder}`, load, async (encoder) => (await work(encoder)).map(fulfilled));
+}
+
+/** The library takes a while to load, and most devices never need it. */
+async function loadOptFeedback(folder: string) {
+  return (await import('./opt-feedback.js')).OptFeedback.load(folder, config);
+}
+
+/** One picture that cannot be decoded fails its whole batch: then each is run by itself, so that only it fails. */
+async function outcomes(batch: Batch, hooks: GenerationHooks[]): Promise<Outcome[]> {
   try {
-    signal.throwIfAborted();
-    const result = await perform(task, {
-      signal,
-      onStep: (done, total) => send({ type: 'progress', id, done, total }),
-      onCheckpoint: (checkpoint) => send({ type: 'checkpoint', id, checkpoint }),
-    });
-    send({ type: 'result', id, result });
-  } catch (error) {
-    if (signal.aborted) send({ type: 'cancelled', id });
-    else send({ type: 'failed', id, code: failureCode(error), message: error instanceof Error ? error.message : String(error) });
-  } finally {
+    return await perform(batch, hooks);
+  } catch (reason) {
+    if (batch.requests.length === 1) return [{ status: 'rejected', reason }];
+    const each: Outcome[] = [];
+    for (const [i, request] of batch.requests.entries()) {
+      const [one] = await outcomes({ name: batch.name, requests: [request] } as Batch, [hooks[i]!]);
+      each.push(one!);
+    }
+    return each;
+  }
+}
+
+async function run(ids: number[], batch: Batch, signals: AbortSignal[]): Promise<void> {
+  const hooks = ids.map((id, i): GenerationHooks => ({
+    signal: signals[i]!,
+    onStep: (done, total) => send({ type: 'progress', id, done, total }),
+    onCheckpoint: (checkpoint) => send({ type: 'checkpoint', id, checkpoint }),
+  }));
+  const results = await outcomes(batch, hooks);
+  for (const [i, id] of ids.entries()) {
+    const outcome = results[i]!;
+    if (signals[i]!.aborted) send({ type: 'cancelled', id });
+    else if (outcome.status === 'fulfilled') send({ type: 'result', id, result: outcome.value });
+    else {
+      const { reason } = outcome as { reason: unknown };
+      send({ type: 'failed', id, code: failureCode(reason), message: reason instanceof Error ? reason.message : String(reason) });
+    }
     cancellations.delete(id);
   }
 }
@@ -61,9 +119,13 @@ function send(message: FromHost): void {
 process.on('message', (message: ToHost) => {
   switch (message.type) {
     case 'run': {
-      const controller = new AbortController();
-      cancellations.set(message.id, controller);
-      queue = queue.then(() => run(message.id, message.task, controller.signal));
+      const { ids, batch } = message;
+      const signals = ids.map((id) => {
+        const controller = new AbortController();
+        cancellations.set(id, controller);
+        return controller.signal;
+      });
+      queue = queue.then(() => run(ids, batch, signals));
       break;
     }
     case 'cancel':

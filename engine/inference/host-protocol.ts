@@ -1,36 +1,37 @@
 import type { FailureCode } from '../../core/errors.js';
 import type { WriteFeedbackRequest, WrittenFeedback } from './opt-feedback.js';
+import type { Batching } from './micro-batching.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
 import type { Picture, TextToImageRequest } from './pipelines/text-to-image.js';
 import type { SessionOptions } from './sessions.js';
 
-/** Model folders are absolute paths on the host's machine. */
-export interface GenerateRequest extends TextToImageRequest {
+/** What all requests say. */
+interface OfModel {
+  /** Folder: an absolute path on the host's machine. */
   model: string;
+  /** Default `exact`. Requests that differ in it share no calls. */
+  batching?: Batching;
 }
+
+export interface GenerateRequest extends TextToImageRequest, OfModel {}
 export type GenerateReply = Picture;
 
-export interface EmbedImageRequest {
-  model: string;
+export interface EmbedImageRequest extends OfModel {
   /** An encoded picture (PNG, JPEG, WebP). */
   image: Uint8Array;
 }
 
-export interface EmbedTextRequest {
-  model: string;
+export interface EmbedTextRequest extends OfModel {
   text: string;
 }
 
-export interface MeanPatchRequest {
-  model: string;
+export interface MeanPatchRequest extends OfModel {
   /** An encoded picture. */
   image: Uint8Array;
   noiseSeed: number;
 }
 
-export interface FeedbackRequest extends WriteFeedbackRequest {
-  model: string;
-}
+export interface FeedbackRequest extends WriteFeedbackRequest, OfModel {}
 
 /** What a host can do: request and result by name. */
 export interface Tasks {
@@ -43,10 +44,17 @@ export interface Tasks {
 export type TaskName = keyof Tasks;
 export type Task = { [N in TaskName]: { name: N; request: Tasks[N]['request'] } }[TaskName];
 
-/** What the child is started with: one JSON argument. */
-export type HostConfig = SessionOptions;
+/** Requests of one kind that share their calls into the model, one or more. */
+export type Batch = { [N in TaskName]: { name: N; requests: Array<Tasks[N]['request']> } }[TaskName];
 
-export type ToHost = { type: 'run'; id: number; task: Task } | { type: 'cancel'; id: number } | { type: 'ping' };
+/** What the child is started with: one JSON argument. */
+export interface HostConfig extends SessionOptions {
+  /** MiB of weights that stay loaded; the least recently used are let go above it. Default: no bound. */
+  modelMemoryMb?: number;
+}
+
+/** `ids` number the requests of the batch. */
+export type ToHost = { type: 'run'; ids: number[]; batch: Batch } | { type: 'cancel'; id: number } | { type: 'ping' };
 
 export type FromHost =
   | { type: 'progress'; id: number; done: number; total: number }

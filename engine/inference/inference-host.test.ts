@@ -1,5 +1,6 @@
 import { jest } from '@jest/globals';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +9,11 @@ import { fileURLToPath } from 'node:url';
 import type { GenerateRequest } from './host-protocol.js';
 import { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './pipelines/checkpoint.js';
 import { InferenceHost } from './inference-host.js';
+import { TorchRandom } from './torch-random.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const MODEL = join(ROOT, 'models/packs/creatures/diffusion');
+const PACK = join(ROOT, 'models/packs/creatures');
+const MODEL = join(PACK, 'diffusion');
 const HOST = join(ROOT, 'dist/engine/inference/inference-host.js');
 
 const request = (extra: Partial<GenerateRequest> = {}): GenerateRequest => ({
@@ -27,6 +30,7 @@ const request = (extra: Partial<GenerateRequest> = {}): GenerateRequest => ({
 });
 const LONG = request({ numInferenceSteps: 900 });
 
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0);
@@ -228,5 +232,109 @@ describe('InferenceHost', () => {
     const code = await Promise.race([new Promise((resolve) => parent.once('exit', resolve)), sleep(20_000, 'still there')]);
     if (code !== 0) parent.kill('SIGKILL');
     expect(code).toBe(0);
+  });
+});
+
+describe('requests that share the device', () => {
+  let host: InferenceHost;
+  beforeAll(() => (host = new InferenceHost({ provider: 'cpu', device: 0, threads: 1, batch: 4 })));
+  afterAll(() => host.close());
+
+  const PROMPTS = ['a round green creature', 'a tall red one with three eyes, and on it two small horns', 'blue'];
+  const asked = (n: number) => request({ seed: n, prompt: PROMPTS[n % 3]!, guidanceScale: 3 + (n % 2) });
+  const hashes = (pictures: Array<{ png: Uint8Array }>) => pictures.map(({ png }) => sha256(png));
+  /** Pictures made by a host that takes one at a time. */
+  async function oneByOne(requests: GenerateRequest[]): Promise<string[]> {
+    const patient = new InferenceHost({ provider: 'cpu', device: 0, threads: 1 });
+    try {
+      return hashes(await Promise.all(requests.map((one) => patient.generate(one))));
+    } finally {
+      await patient.close();
+    }
+  }
+
+  test('exact: whenever they come, their pictures are those made one at a time, bit for bit', async () => {
+    const requests = Array.from({ length: 20 }, (_, n) => asked(n));
+    const expected = await oneByOne(requests);
+    const random = new TorchRandom(7);
+    const sizes: number[] = [];
+    const arriving = requests.map(async (one, n) => {
+      // The first ten at once, the others by and by.
+      if (n >= 10) await sleep(random.uniform() * 2_000);
+      return host.generate({ ...one, batching: 'exact' }, { onStart: (batch) => sizes.push(batch) });
+    });
+    expect(hashes(await Promise.all(arriving))).toEqual(expected);
+    expect(sizes).toContain(4);
+    expect(Math.max(...sizes)).toBe(4);
+  });
+
+  test('embeddings, too', async () => {
+    const { png } = await host.generate(request());
+    const dark = (await host.generate(request({ seed: 9 }))).png;
+    const model = join(PACK, 'similarity');
+    const sizes: number[] = [];
+    const embed = (image: Uint8Array) => host.embedImage({ model, image }, { onStart: (batch) => sizes.push(batch) });
+    const alone = [await embed(png), await embed(dark)];
+    const [busy, ...together] = await Promise.all([embed(png), embed(png), embed(dark)]);
+    expect(together).toEqual(alone);
+    expect(busy).toEqual(alone[0]);
+    expect(sizes).toEqual([1, 1, 1, 2, 2]);
+  });
+
+  test('one that crashes the host costs its neighbours nothing', async () => {
+    const requests = [1, 2, 3, 4].map(asked);
+    const expected = await oneByOne(requests);
+    const sizes: number[] = [];
+    const onStart = (batch: number) => sizes.push(batch);
+    const busy = host.generate(request());
+    const kills = () => void (host.pid && process.kill(host.pid, 'SIGKILL'));
+    const crashing = host.generate(requests[0]!, { onStart, onProgress: kills });
+    const neighbours = Promise.all(requests.slice(1).map((one) => host.generate(one, { onStart })));
+    await expect(crashing).rejects.toMatchObject({ code: 'HostCrashed' });
+    expect(hashes(await neighbours)).toEqual(expected.slice(1));
+    expect(sizes).toEqual([4, 4, 4, 4, 1, 1, 1, 1]);
+    await busy;
+  });
+
+  test('one that is cancelled, or cannot be read, leaves the others alone', async () => {
+    const requests = [1, 2, 3].map(asked);
+    const expected = await oneByOne(requests);
+    const busy = host.generate(request());
+    const controller = new AbortController();
+    const cancelled = host.generate(requests[0]!, { signal: controller.signal, onProgress: () => controller.abort() });
+    const others = Promise.all(requests.slice(1).map((one) => host.generate(one)));
+    await expect(cancelled).rejects.toMatchObject({ name: 'AbortError' });
+    expect(hashes(await others)).toEqual(expected.slice(1));
+    const { png } = await busy;
+    const model = join(PACK, 'similarity');
+    const [, bad, good] = await Promise.allSettled([png, Buffer.from('no picture'), png].map((image) => host.embedImage({ model, image })));
+    expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'InvalidInput' } });
+    expect(good).toMatchObject({ status: 'fulfilled' });
+  });
+});
+
+describe('memory', () => {
+  test('a child that outgrows its limit is killed, and what ran in it fails with OutOfMemory', async () => {
+    const small = new InferenceHost({ provider: 'cpu', device: 0, threads: 1, memoryLimitMb: 60 });
+    try {
+      await expect(small.generate(LONG)).rejects.toMatchObject({
+        code: 'OutOfMemory',
+        message: expect.stringMatching(/it used \d+ MiB, its limit is 60 MiB/),
+      });
+    } finally {
+      await small.close();
+    }
+  });
+
+  test('with room for one model at a time, each is loaded when it is wanted, and answers the same', async () => {
+    const cramped = new InferenceHost({ provider: 'cpu', device: 0, threads: 1, modelMemoryMb: 1 });
+    try {
+      const text = () => cramped.embedText({ model: join(PACK, 'selector'), text: 'a round green creature' });
+      const [first, vector] = [await cramped.generate(request()), await text()];
+      expect(sha256((await cramped.generate(request())).png)).toBe(sha256(first.png));
+      expect(await text()).toEqual(vector);
+    } finally {
+      await cramped.close();
+    }
   });
 });

@@ -1,6 +1,7 @@
-import { RefineError, type FailureCode } from '../../core/errors.js';
+import { RefineError } from '../../core/errors.js';
 import { HostChild } from './host-child.js';
 import type {
+  Batch,
   EmbedImageRequest,
   EmbedTextRequest,
   FeedbackRequest,
@@ -11,12 +12,13 @@ import type {
   TaskName,
   Tasks,
 } from './host-protocol.js';
+import { batchKey } from './micro-batching.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
 import type { WrittenFeedback } from './opt-feedback.js';
 
 export interface RequestOptions {
-  /** Called when the request's turn has come: until then it waited for the device. */
-  onStart?: () => void;
+  /** Called when the request's turn has come: until then it waited for the device. `batch`: requests that have the device together, this one included. */
+  onStart?: (batch: number) => void;
   /** Cancels between denoising steps; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
   /** After each denoising step; `done` counts from 1. */
@@ -37,7 +39,13 @@ export interface HostOptions {
    * call into the runtime: loading a session, or one denoising step.
    */
   hangTimeoutMs?: number;
-  /** Called after each request that had the device, with how long it had it, whatever came of it. */
+  /** Requests that may share calls into a model, where they are alike and wait at the same time. Default 1. */
+  batch?: number;
+  /** MiB of weights that stay loaded; above it the least recently used models are let go. Default: no bound. */
+  modelMemoryMb?: number;
+  /** MiB of memory above which the child is killed, and what runs in it fails with OutOfMemory. Default: no limit. Linux only. */
+  memoryLimitMb?: number;
+  /** Called after each batch that had the device, with how long it had it, whatever came of it. */
   onBusy?: (seconds: number) => void;
 }
 
@@ -48,15 +56,17 @@ const BACKOFF_MS = [0, 250, 1_000, 4_000];
 interface Job {
   task: Task;
   options: RequestOptions;
+  /** It was in a batch whose child ended: only a crash while alone counts against a request. */
+  alone: boolean;
   resolve: (result: Tasks[TaskName]['result']) => void;
   reject: (error: unknown) => void;
 }
 
 /**
  * One device's models, in a child process of their own: inference blocks an event loop and native code can crash or hang,
- * and neither must touch the caller. Requests run one at a time in the order in which they came. The child starts with the first
- * request, and again with the next one after a crash; only the request that ran in it fails with HostCrashed, those that
- * waited go to the next child.
+ * and neither must touch the caller. Requests run in the order in which they came, one at a time or, where they are alike, up to `batch`
+ * at once. The child starts with the first request, and again with the next one after a crash. A request that ran alone in it fails with
+ * HostCrashed; several are run again one at a time; those that waited go to the next child.
  *
  * @example
  * const host = new InferenceHost({ provider: 'cpu', device: 0 });
@@ -120,7 +130,7 @@ export class InferenceHost {
     return new Promise<Tasks[TaskName]['result']>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
       if (this.closed) return reject(closedError());
-      const job: Job = { task: { name, request } as Task, options, resolve, reject };
+      const job: Job = { task: { name, request } as Task, options, alone: false, resolve, reject };
       this.waiting.push(job);
       signal?.addEventListener('abort', () => this.dropWaiting(job), { once: true });
       void this.work();
@@ -134,27 +144,51 @@ export class InferenceHost {
     job.reject(job.options.signal?.reason);
   }
 
-  /** Takes the waiting jobs one by one to a child; there is one such loop at a time. */
+  /** Takes the waiting jobs to a child; there is one such loop at a time. */
   private async work(): Promise<void> {
     if (this.working) return;
     this.working = true;
-    for (let job = this.waiting.shift(); job; job = this.waiting.shift()) await this.perform(job);
+    for (let jobs = this.next(); jobs.length > 0; jobs = this.next()) await this.perform(jobs);
     this.working = false;
   }
 
-  private async perform(job: Job): Promise<void> {
+  /** The job that has waited longest, and those like it that may go with it. */
+  private next(): Job[] {
+    const first = this.waiting.shift();
+    if (!first) return [];
+    const key = first.alone ? null : batchKey(first.task);
+    const isAlike = (job: Job) => !job.alone && key !== null && batchKey(job.task) === key;
+    const others = this.waiting.filter(isAlike).slice(0, (this.options.batch ?? 1) - 1);
+    for (const job of others) this.waiting.splice(this.waiting.indexOf(job), 1);
+    return [first, ...others];
+  }
+
+  private async perform(asked: Job[]): Promise<void> {
     let startedAt: number | undefined;
     try {
       const child = await this.liveChild();
-      job.options.signal?.throwIfAborted();
-      job.options.onStart?.();
+      for (const { options, reject } of asked) if (options.signal?.aborted) reject(options.signal.reason);
+      const jobs = asked.filter(({ options }) => !options.signal?.aborted);
+      if (jobs.length === 0) return;
+      for (const { options } of jobs) options.onStart?.(jobs.length);
       startedAt = performance.now();
-      const result = await child.run(job.task, job.options);
-      this.crashesInARow = 0;
-      job.resolve(result);
+      const batch = { name: jobs[0]!.task.name, requests: jobs.map(({ task }) => task.request) } as Batch;
+      const results = await child.run(
+        batch,
+        jobs.map(({ options }) => options),
+      );
+      this.crashesInARow = child.alive ? 0 : this.crashesInARow + 1;
+      const again: Job[] = [];
+      for (const [i, job] of jobs.entries()) {
+        const result = results[i]!;
+        if (result.status === 'fulfilled') job.resolve(result.value);
+        else if (!child.alive && !this.closed && jobs.length > 1) again.push(job);
+        else job.reject(result.reason);
+      }
+      for (const job of again) job.alone = true;
+      this.waiting.unshift(...again);
     } catch (error) {
-      if (RefineError.is(error) && error.code === ('HostCrashed' satisfies FailureCode)) this.crashesInARow++;
-      job.reject(error);
+      for (const { reject } of asked) reject(error);
     } finally {
       if (startedAt !== undefined) this.options.onBusy?.((performance.now() - startedAt) / 1000);
     }
@@ -165,8 +199,8 @@ export class InferenceHost {
       const pauseMs = BACKOFF_MS[Math.min(this.crashesInARow, BACKOFF_MS.length - 1)]!;
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
       if (this.closed) throw closedError();
-      const { provider, device, threads, hangTimeoutMs = HANG_TIMEOUT_MS } = this.options;
-      this.child = new HostChild({ provider, device, threads }, hangTimeoutMs);
+      const { provider, device, threads, modelMemoryMb, memoryLimitMb, hangTimeoutMs = HANG_TIMEOUT_MS } = this.options;
+      this.child = new HostChild({ provider, device, threads, modelMemoryMb }, { hangTimeoutMs, memoryLimitMb });
     }
     return this.child;
   }

@@ -17,9 +17,11 @@ export interface FloatTensor {
 export class OnnxModel {
   private readonly inputs: ReadonlyMap<string, ModelInput>;
 
+  /** @param bytes of its weights on disk, which is about what it takes on the device */
   constructor(
     readonly file: string,
     private readonly session: InferenceSession,
+    readonly bytes: number,
   ) {
     this.inputs = new Map(session.inputMetadata.flatMap((input) => (input.isTensor ? [[input.name, input] as const] : [])));
   }
@@ -81,6 +83,11 @@ export class OnnxModel {
     }
     if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is not float32`);
     return { data: tensor.data, dims: tensor.dims };
+  }
+
+  /** Frees what it holds; it must not be run again. */
+  release(): Promise<void> {
+    return this.session.release();
   }
 
   /** The file with its folder: enough to know which one, without the machine's paths. */

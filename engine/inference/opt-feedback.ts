@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { AutoModelForCausalLM, AutoTokenizer, env, LogitsProcessor, LogitsProcessorList, Tensor } from '@huggingface/transformers';
 import { InvalidInput, ModelOutputInvalid } from '../../core/errors.js';
 import { featureIds, loadOptPrompt, promptTexts, type OptPrompt } from './opt-prompt.js';
-import { sessionOptions, type SessionOptions } from './sessions.js';
+import { sessionOptions, weightBytes, type SessionOptions } from './sessions.js';
 import { TorchRandom } from './torch-random.js';
 
 export interface WriteFeedbackRequest {
@@ -31,7 +31,13 @@ export class OptFeedback {
     private readonly tokenizer: Tokenizer,
     private readonly prompt: OptPrompt,
     private readonly vocabSize: number,
+    /** Of its weights. */
+    readonly bytes: number,
   ) {}
+
+  async release(): Promise<void> {
+    await this.model.dispose();
+  }
 
   /** Throws InvalidInput, which names the folder, where it is not complete or not of this kind. */
   static async load(folder: string, options: SessionOptions): Promise<OptFeedback> {
@@ -41,18 +47,20 @@ export class OptFeedback {
     try {
       const name = basename(folder);
       const merged = await exists(join(folder, 'onnx', 'decoder_model_merged.onnx'));
+      // What exports of this year and of earlier ones are called.
+      const file = merged ? 'decoder_model_merged' : 'model';
       const tokenizer = await AutoTokenizer.from_pretrained(name, { local_files_only: true });
       const model = await AutoModelForCausalLM.from_pretrained(name, {
         local_files_only: true,
-        // What exports of this year and of earlier ones are called.
-        model_file_name: merged ? 'decoder_model_merged' : 'model',
+        model_file_name: file,
         dtype: 'fp32',
         device: options.provider === 'cpu' ? 'cpu' : (options.provider as 'cuda'),
         session_options: sessionOptions(options),
       });
       const { vocab_size: vocabSize } = model.config as unknown as { vocab_size?: number };
       if (!vocabSize) throw new Error('config.json has no vocab_size');
-      return new OptFeedback(model, tokenizer, prompt, vocabSize);
+      const bytes = (await weightBytes(join(folder, 'onnx', `${file}.onnx`))) ?? 0;
+      return new OptFeedback(model, tokenizer, prompt, vocabSize, bytes);
     } catch (error) {
       throw new InvalidInput(`${folder} cannot be loaded as a causal language model: ${(error as Error).message}`, { cause: error });
     }

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { InferenceSession } from 'onnxruntime-node';
 import { InvalidInput, OutOfMemory } from '../../core/errors.js';
@@ -13,8 +13,10 @@ export interface SessionOptions {
   threads?: number;
 }
 
-/** The ONNX sessions of one process: each file is loaded once, however many ask for it at the same time. */
+/** The ONNX sessions of one model: each file is loaded once, however many ask for it at the same time. */
 export class Sessions {
+  /** Of all weights that are loaded. */
+  bytes = 0;
   private readonly loaded = new Map<string, Promise<OnnxModel>>();
 
   constructor(private readonly options: SessionOptions) {}
@@ -28,9 +30,20 @@ export class Sessions {
     if (!promise) {
       promise = open(file, this.options);
       this.loaded.set(file, promise);
-      promise.catch(() => this.loaded.delete(file));
+      promise.then(
+        ({ bytes }) => (this.bytes += bytes),
+        () => this.loaded.delete(file),
+      );
     }
     return promise;
+  }
+
+  /** Frees all of them. */
+  async release(): Promise<void> {
+    const models = await Promise.allSettled(this.loaded.values());
+    this.loaded.clear();
+    this.bytes = 0;
+    for (const one of models) if (one.status === 'fulfilled') await one.value.release();
   }
 }
 
@@ -48,14 +61,29 @@ export function sessionOptions({ provider, device, threads = availableParallelis
   };
 }
 
+/** Where exporters put weights that do not fit into the file itself. */
+const EXTERNAL_DATA = ['_data', '.data'];
+
+/** A model file's weights on disk, those beside it included; `undefined` where there is no such file. */
+export async function weightBytes(file: string): Promise<number | undefined> {
+  const [own, ...beside] = await Promise.all(
+    ['', ...EXTERNAL_DATA].map((end) =>
+      stat(file + end).then(
+        ({ size }) => size,
+        () => undefined,
+      ),
+    ),
+  );
+  return own === undefined ? undefined : beside.reduce<number>((sum, size) => sum + (size ?? 0), own);
+}
+
 async function open(file: string, options: SessionOptions): Promise<OnnxModel> {
-  await access(file).catch(() => {
-    throw new InvalidInput(`${file} is missing: export or copy the model folder again`);
-  });
+  const bytes = await weightBytes(file);
+  if (bytes === undefined) throw new InvalidInput(`${file} is missing: export or copy the model folder again`);
   const { provider, device } = options;
   try {
     const session = await InferenceSession.create(file, sessionOptions(options));
-    return new OnnxModel(file, session);
+    return new OnnxModel(file, session, bytes);
   } catch (error) {
     const message = (error as Error).message;
     if (isOutOfMemory(message)) throw new OutOfMemory(`not enough memory to load ${file}: ${message}`, { cause: error });

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
+import { MicroBatcher, type Batching, type Feed } from './micro-batching.js';
 import type { OnnxModel } from './onnx-model.js';
 import { checkFinite } from './picture.js';
 import { loadPreprocessor, pixelValues, type Preprocessor } from './pixel-values.js';
@@ -11,36 +12,49 @@ import { TorchRandom } from './torch-random.js';
  * patches whose noise is lowest, so that a picture of 196 patches gives 49 features and the class token's.
  */
 export class VitMae {
+  private readonly batcher: MicroBatcher;
+
   private constructor(
     private readonly model: OnnxModel,
     private readonly preprocessor: Preprocessor,
-  ) {}
+    private readonly sessions: Sessions,
+  ) {
+    this.batcher = new MicroBatcher(model, [], 'last_hidden_state');
+  }
+
+  /** Of its weights. */
+  get bytes(): number {
+    return this.sessions.bytes;
+  }
+
+  release(): Promise<void> {
+    return this.sessions.release();
+  }
 
   /** Throws InvalidInput, which names the file, where the folder is not complete or not of this kind. */
   static async load(folder: string, sessions: Sessions): Promise<VitMae> {
     const preprocessor = await loadPreprocessor(folder);
     const model = await sessions.load(join(folder, 'onnx', 'model.onnx'));
     model.expectInputs(['pixel_values', 'noise']);
-    return new VitMae(model, preprocessor);
+    return new VitMae(model, preprocessor, sessions);
   }
 
   /**
-   * Mean over the visible patches' and the class token's features: float32 [width].
-   * @param noiseSeed torch's: the noise is `torch.rand(1, patches)` with it
+   * Mean over the visible patches' and the class token's features: float32 [width] for each picture.
+   * `noiseSeed`: torch's; the noise is `torch.rand(1, patches)` with it.
    */
-  async meanPatch(image: Uint8Array, noiseSeed: number): Promise<Float32Array> {
-    const { data, height, width } = await pixelValues(image, this.preprocessor);
-    const random = new TorchRandom(noiseSeed);
-    const noise = Float32Array.from({ length: this.patches() }, () => random.uniform());
-    const { data: states, dims } = await this.model.run(
-      {
-        pixel_values: this.model.tensor('pixel_values', data, [1, 3, height, width]),
-        noise: this.model.tensor('noise', noise, [1, noise.length]),
-      },
-      'last_hidden_state',
-    );
-    checkFinite(states, "the image's features");
-    return meanRow(states, dims.at(-1)!);
+  async meanPatches(pictures: ReadonlyArray<{ image: Uint8Array; noiseSeed: number }>, batching: Batching): Promise<Float32Array[]> {
+    const feeds: Feed[] = [];
+    for (const { image, noiseSeed } of pictures) {
+      const { data, height, width } = await pixelValues(image, this.preprocessor);
+      const random = new TorchRandom(noiseSeed);
+      const noise = Float32Array.from({ length: this.patches() }, () => random.uniform());
+      feeds.push({ pixel_values: { values: data, dims: [1, 3, height, width] }, noise: { values: noise, dims: [1, noise.length] } });
+    }
+    return (await this.batcher.run(feeds, batching)).map(({ data: states, dims }) => {
+      checkFinite(states, "the image's features");
+      return meanRow(states, dims.at(-1)!);
+    });
   }
 
   private patches(): number {

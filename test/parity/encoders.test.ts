@@ -25,19 +25,22 @@ describe('the encoders against the goldens, within 1e-5', () => {
       Encoder.load(packPath('similarity'), sessions),
     ]);
     const image = await readFile(datasetPath(item.picture));
-    expect(maxDifference(await selector.embedText(item.caption), item.selectorText)).toBeLessThan(1e-5);
-    expect(maxDifference(await selector.embedImage(image), item.selectorImage)).toBeLessThan(1e-5);
-    expect(maxDifference(await similarity.embedImage(image), item.similarityImage)).toBeLessThan(1e-5);
+    const [text] = await selector.embedTexts([item.caption], 'exact');
+    const [picture] = await selector.embedImages([image], 'exact');
+    const [other] = await similarity.embedImages([image], 'exact');
+    expect(maxDifference(text!, item.selectorText)).toBeLessThan(1e-5);
+    expect(maxDifference(picture!, item.selectorImage)).toBeLessThan(1e-5);
+    expect(maxDifference(other!, item.similarityImage)).toBeLessThan(1e-5);
   });
 
   test('what is no picture is refused', async () => {
     const encoder = await Encoder.load(packPath('similarity'), sessions);
-    await expect(encoder.embedImage(Buffer.from('no picture'))).rejects.toMatchObject({ code: 'InvalidInput' });
+    await expect(encoder.embedImages([Buffer.from('no picture')], 'exact')).rejects.toMatchObject({ code: 'InvalidInput' });
   });
 
   test('a folder without a text model says so', async () => {
     const encoder = await Encoder.load(packPath('similarity'), sessions);
-    await expect(encoder.embedText('a creature')).rejects.toThrow(/text_model.onnx is missing/);
+    await expect(encoder.embedTexts(['a creature'], 'exact')).rejects.toThrow(/text_model.onnx is missing/);
   });
 });
 

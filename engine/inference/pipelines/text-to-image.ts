@@ -6,14 +6,14 @@ import type { PromptText } from '../../../core/policy/refine.js';
 import type { SchedulerName } from '../../../core/recipe.js';
 import type { Tokens } from '../../../core/types.js';
 import { ClipTokenizer } from '../clip-tokenizer.js';
+import { MicroBatcher, type Batching } from '../micro-batching.js';
 import { readModelJson } from '../model-json.js';
 import type { FloatTensor, OnnxModel } from '../onnx-model.js';
-import { checkFinite, toPixels, toPng } from '../picture.js';
-import { createScheduler, parseSchedulerConfig, type Scheduler, type SchedulerConfig } from '../schedulers/index.js';
+import { toPixels, toPng } from '../picture.js';
+import { createScheduler, parseSchedulerConfig, type SchedulerConfig } from '../schedulers/index.js';
 import type { Sessions } from '../sessions.js';
-import { TorchRandom } from '../torch-random.js';
 import type { Checkpoint } from './checkpoint.js';
-import { classifierFreeGuidance } from './classifier-free-guidance.js';
+import { Generation, type Conditioning } from './generation.js';
 import { encodeNegative, encodePrompt } from './prompt-encoding.js';
 
 const unetSchema = z.looseObject({ in_channels: z.number().int().positive().default(4), sample_size: z.number().int().positive() });
@@ -52,16 +52,17 @@ export interface Picture {
 export interface GenerationHooks {
   /** After each denoising step; `done` counts from 1. */
   onStep?: (done: number, total: number) => void;
-  /** Every {@link CHECKPOINT_STEPS} denoising steps of a generation that is slow enough for it. */
+  /** Every few denoising steps of a generation that is slow enough for it. */
   onCheckpoint?: (checkpoint: Checkpoint) => void;
   /** Looked at between denoising steps; its reason is thrown. */
   signal?: AbortSignal;
 }
 
-/** What a kill costs at most, in denoising steps. */
-export const CHECKPOINT_STEPS = 5;
-/** What takes less is sooner made again than written down. */
-const CHECKPOINT_SECONDS = 1;
+/** One of several that are made side by side. */
+export interface AskedPicture {
+  request: TextToImageRequest;
+  hooks: GenerationHooks;
+}
 
 interface Parts {
   tokenizer: ClipTokenizer;
@@ -75,7 +76,25 @@ interface Parts {
 
 /** Stable Diffusion from a folder in diffusers' ONNX layout; gives what diffusers' `StableDiffusionPipeline` gives. */
 export class TextToImage {
-  private constructor(private readonly parts: Parts) {}
+  private readonly unet: MicroBatcher;
+  private readonly timestepDims: number[];
+
+  private constructor(
+    private readonly parts: Parts,
+    private readonly sessions: Sessions,
+  ) {
+    this.unet = new MicroBatcher(parts.unet, ['timestep']);
+    this.timestepDims = parts.unet.input('timestep').shape.length === 0 ? [] : [1];
+  }
+
+  /** Of its weights. */
+  get bytes(): number {
+    return this.sessions.bytes;
+  }
+
+  release(): Promise<void> {
+    return this.sessions.release();
+  }
 
   /** Throws InvalidInput, which names the file, where the folder is not complete or not of this kind. */
   static async load(folder: string, sessions: Sessions): Promise<TextToImage> {
@@ -98,60 +117,69 @@ export class TextToImage {
     parts.textEncoder.expectInputs(['input_ids']);
     parts.unet.expectInputs(['sample', 'timestep', 'encoder_hidden_states']);
     parts.vaeDecoder.expectInputs(['latent_sample']);
-    return new TextToImage(parts);
+    return new TextToImage(parts, sessions);
+  }
+
+  /** One picture; fails as {@link generateAll} says. */
+  async generate(request: TextToImageRequest, hooks: GenerationHooks = {}): Promise<Picture> {
+    return settled((await this.generateAll([{ request, hooks }], 'exact'))[0]!);
   }
 
   /**
-   * Throws InvalidInput (size, steps), ModelOutputInvalid (NaN or infinity), OutOfMemory, or the signal's reason.
-   * The event loop is blocked during each model evaluation and free between denoising steps.
+   * Pictures of one scheduler, number of steps, size and kind of guidance, side by side: each denoising step of all of them is as few calls of the UNet
+   * as `batching` allows. One that fails or is cancelled leaves the others alone: InvalidInput (size, steps), ModelOutputInvalid (NaN or infinity),
+   * OutOfMemory, or its signal's reason. The event loop is blocked during each model evaluation and free between denoising steps.
    */
-  async generate(request: TextToImageRequest, hooks: GenerationHooks = {}): Promise<Picture> {
+  async generateAll(asked: readonly AskedPicture[], batching: Batching): Promise<Array<PromiseSettledResult<Picture>>> {
     const started = performance.now();
-    const { height, width } = this.size(request);
-    const { latents, tokens } = await this.denoise(request, hooks);
-    const pixels = await this.decode(latents, height, width);
-    const png = await toPng(pixels, height, width);
-    return { png, width, height, tokens, seconds: (performance.now() - started) / 1000 };
+    const denoised = await this.denoiseAll(asked, batching);
+    const pictures: Array<PromiseSettledResult<Picture>> = [];
+    for (const [i, one] of denoised.entries()) pictures.push(await settle(() => this.picture(settled(one), asked[i]!.request, started)));
+    return pictures;
   }
 
   /** The denoised latents, float32 [1, channels, height / factor, width / factor], before the VAE's scaling. */
-  async denoise(request: TextToImageRequest, hooks: GenerationHooks = {}): Promise<{ latents: FloatTensor; tokens: Tokens }> {
+  async denoise(request: TextToImageRequest, hooks: GenerationHooks = {}): Promise<Pick<Generation, 'latents' | 'tokens'>> {
+    return settled((await this.denoiseAll([{ request, hooks }], 'exact'))[0]!);
+  }
+
+  private async denoiseAll(asked: readonly AskedPicture[], batching: Batching): Promise<Array<PromiseSettledResult<Generation>>> {
+    const results: Array<PromiseSettledResult<Generation>> = [];
+    for (const one of asked) results.push(await settle(() => this.begin(one)));
+    const open = () => results.flatMap((one, i) => (one.status === 'fulfilled' && one.value.done < one.value.total ? [i] : []));
+    for (let rest = open(); rest.length > 0; rest = open()) {
+      const at = (i: number) => settled(results[i]!);
+      for (const i of rest) results[i] = await settle(() => (at(i).hooks.signal?.throwIfAborted(), at(i)));
+      const live = rest.filter((i) => results[i]!.status === 'fulfilled');
+      const feeds = live.map((i) => at(i).feed(this.timestepDims));
+      const outputs = await settle(() => this.unet.run(feeds, batching));
+      for (const [k, i] of live.entries()) results[i] = await settle(() => (at(i).advance(settled(outputs)[k]!), at(i)));
+      await setImmediate(); // Lets a cancellation in: run() blocks the event loop.
+    }
+    return results;
+  }
+
+  private async begin({ request, hooks }: AskedPicture): Promise<Generation> {
     const { unetConfig, schedulerConfig } = this.parts;
     const { height, width } = this.size(request);
     const scheduler = createScheduler(schedulerConfig, request.scheduler);
     scheduler.setTimesteps(request.numInferenceSteps);
-
-    const guided = request.guidanceScale > 1;
-    const { textEncoder, tokenizer } = this.parts;
-    const prompt = await encodePrompt(request.prompt, tokenizer, textEncoder);
-    const context = guided
-      ? concat(await encodeNegative(request.negativePrompt, prompt.states, tokenizer, textEncoder), prompt.states)
-      : prompt.states;
-    const contextTensor = this.parts.unet.tensor('encoder_hidden_states', context.data, context.dims);
-
     const dims = [1, unetConfig.in_channels, height / this.vaeFactor, width / this.vaeFactor];
-    const noise = new TorchRandom(request.seed).randn(dims.reduce((a, b) => a * b));
-    const total = scheduler.timesteps.length;
-    const resume = usable(request.resume, noise.length, total);
-    let sample: Float32Array = resume?.latents ?? noise.map((x) => x * scheduler.initNoiseSigma);
-    if (resume) scheduler.restore(resume.done, resume.scheduler);
-    let kept = performance.now();
-    for (const [i, timestep] of scheduler.timesteps.entries()) {
-      if (i < (resume?.done ?? 0)) continue;
-      hooks.signal?.throwIfAborted();
-      const output = await this.predict(scheduler, sample, dims, timestep, contextTensor);
-      sample = scheduler.step(guided ? classifierFreeGuidance(output, request.guidanceScale) : output, timestep, sample);
-      checkFinite(sample, `the latents after step ${i + 1} of ${total}`);
-      hooks.onStep?.(i + 1, total);
-      const isDue = (i + 1) % CHECKPOINT_STEPS === 0 && i + 1 < total && performance.now() - kept > CHECKPOINT_SECONDS * 1000;
-      if (isDue) {
-        hooks.onCheckpoint?.({ done: i + 1, latents: sample, scheduler: scheduler.save() });
-        kept = performance.now();
-      }
-      await setImmediate(); // Lets a cancellation in: run() blocks the event loop.
-    }
+    return new Generation(request, hooks, scheduler, dims, await this.condition(request));
+  }
+
+  private async condition({ prompt, negativePrompt, guidanceScale }: TextToImageRequest): Promise<Conditioning> {
+    const { textEncoder, tokenizer } = this.parts;
+    const { states, tokens } = await encodePrompt(prompt, tokenizer, textEncoder);
+    if (guidanceScale <= 1) return { context: states, tokens };
+    return { context: concat(await encodeNegative(negativePrompt, states, tokenizer, textEncoder), states), tokens };
+  }
+
+  private async picture({ hooks, latents, tokens }: Generation, request: TextToImageRequest, started: number): Promise<Picture> {
     hooks.signal?.throwIfAborted();
-    return { latents: { data: sample, dims }, tokens: prompt.tokens };
+    const { height, width } = this.size(request);
+    const png = await toPng(await this.decode(latents, height, width), height, width);
+    return { png, width, height, tokens, seconds: (performance.now() - started) / 1000 };
   }
 
   /** 8-bit RGB, row by row. */
@@ -161,22 +189,6 @@ export class TextToImage {
     const scaled = latents.data.map((x) => Math.fround(x / vaeConfig.scaling_factor) + shift);
     const decoded = await vaeDecoder.run({ latent_sample: vaeDecoder.tensor('latent_sample', scaled, latents.dims) });
     return toPixels(decoded.data, height, width);
-  }
-
-  private async predict(scheduler: Scheduler, sample: Float32Array, dims: number[], timestep: number, context: Context) {
-    const { unet } = this.parts;
-    const input = scheduler.scaleModelInput(sample, timestep);
-    const batch = context.dims[0]!;
-    const repeated = new Float32Array(batch * input.length);
-    for (let i = 0; i < batch; i++) repeated.set(input, i * input.length);
-    const { shape } = unet.input('timestep');
-    const output = await unet.run({
-      sample: unet.tensor('sample', repeated, [batch, ...dims.slice(1)]),
-      // Exports declare a scalar or one timestep for the whole batch.
-      timestep: unet.tensor('timestep', [timestep], shape.length === 0 ? [] : [1]),
-      encoder_hidden_states: context,
-    });
-    return output.data;
   }
 
   /** Pixels along an edge for each latent. */
@@ -195,12 +207,18 @@ export class TextToImage {
   }
 }
 
-/** One of another size or number of steps is of another request. */
-function usable(resume: Checkpoint | undefined, latents: number, total: number): Checkpoint | undefined {
-  return resume && resume.latents.length === latents && resume.done < total ? resume : undefined;
+async function settle<T>(work: () => T | Promise<T>): Promise<PromiseSettledResult<T>> {
+  try {
+    return { status: 'fulfilled', value: await work() };
+  } catch (reason) {
+    return { status: 'rejected', reason };
+  }
 }
 
-type Context = ReturnType<OnnxModel['tensor']>;
+function settled<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === 'rejected') throw result.reason;
+  return result.value;
+}
 
 function concat(a: FloatTensor, b: FloatTensor): FloatTensor {
   const data = new Float32Array(a.data.length + b.data.length);

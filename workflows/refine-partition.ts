@@ -39,15 +39,15 @@ export interface RefinePartitionInput {
   links: string | null;
   paused: boolean;
   /** Carried on when the workflow continues as new. */
-  carried?: { budget: BudgetState; running: IndexPageEntry[] };
+  carried?: { budget: BudgetState; running: IndexPageEntry[]; lookAt: number };
 }
 
 export interface PartitionResult {
   budgetReached: boolean;
 }
 
-/** Items read at once, and started before the history is begun anew. */
-const PAGE_ITEMS = 500;
+/** Items read at once: about as many as are started before the history is begun anew. */
+const PAGE_ITEMS = 128;
 /** How often items in flight are looked up, should their word be lost: doubling from the first to the last while nothing ends. */
 const [FIRST_LOOK_MS, LAST_LOOK_MS] = [60_000, 16 * 60_000];
 
@@ -63,8 +63,9 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   let window = input.window;
   let budgetReached = false;
   let next: number | null = input.from;
-  let startedHere = 0;
   let endedHere = 0;
+  /** When items in flight are next looked up, in milliseconds since 1970. */
+  let lookAt = input.carried?.lookAt ?? Date.now() + FIRST_LOOK_MS;
   /** The item whose workflow is being started: not there yet, and no sign that it has ended. */
   let starting: string | null = null;
   /** Offset of the first item that nothing is decided of yet. */
@@ -98,10 +99,11 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   const lookAfter = async (): Promise<never> => {
     for (let pause = FIRST_LOOK_MS; ;) {
       const [before, ended] = [new Set(running.keys()), endedHere];
-      await sleep(pause);
+      await sleep(Math.max(1, lookAt - Date.now()));
       const still = [...running.values()].filter(({ key }) => before.has(key) && key !== starting);
       if (still.length > 0) await reconcile(still);
       pause = endedHere > ended ? FIRST_LOOK_MS : Math.min(2 * pause, LAST_LOOK_MS);
+      lookAt = Date.now() + pause;
     }
   };
   void CancellationScope.nonCancellable(lookAfter);
@@ -110,7 +112,6 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
     running.set(entry.key, entry);
     starting = entry.key;
     budget = started(budget, worstCaseImages);
-    startedHere++;
     try {
       const child = await startChild(refineItem, {
         workflowId: itemWorkflowId(run.runId, entry.key),
@@ -147,7 +148,7 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         if (running.has(entry.key)) continue;
         const isFree = () => !paused && running.size < window && reserve(budget, input.budget, worstCaseImages) !== 'wait';
         await condition(() => isTimeToContinue() || isFree());
-        if (startedHere >= PAGE_ITEMS || isTimeToContinue()) {
+        if (isTimeToContinue()) {
           next = entry.offset;
           break;
         }
@@ -161,14 +162,14 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         setCurrentDetails(`Items up to ${entry.offset - input.from + 1} of ${input.to - input.from} started, ${running.size} in flight.`);
       }
       // A history holds 51,200 events at most; each item adds about ten. Items in flight are carried along.
-      if (next !== null && !budgetReached && (startedHere >= PAGE_ITEMS || isTimeToContinue())) {
+      if (next !== null && !budgetReached && isTimeToContinue()) {
         await makeContinueAsNewFunc<typeof refinePartition>(onCurrentVersion())({
           ...input,
           from: next,
           paused,
           window,
           // Without their captions, which no longer serve: 200 of them may be more than a payload holds.
-          carried: { budget, running: [...running.values()].map((entry) => ({ ...entry, summary: '' })) },
+          carried: { budget, running: [...running.values()].map((entry) => ({ ...entry, summary: '' })), lookAt },
         });
       }
     }

@@ -11,10 +11,19 @@ export function versioned<T extends Workflow>(versioningBehavior: 'PINNED' | 'AU
 /** For a pinned workflow that begins anew: on the current version. */
 export const onCurrentVersion = (): ContinueAsNewOptions => (isVersioned() ? { initialVersioningBehavior: 'AUTO_UPGRADE' } : {});
 
+/** From here on a history is long: who takes the workflow over reads and replays all of it, about a second for so many events. */
+const LONG_EVENTS = 1_024;
+/**
+ * A server refuses to begin anew where a signal comes in at that moment, and the worker then replays the history, while more signals come in. So it is tried in
+ * the first few of so many events, and work goes on in the rest.
+ */
+const [TRY_EVENTS, EVERY_EVENTS] = [32, 128];
+
 /** Whether a workflow had better begin anew: its history is long, or another version of the workers is current. */
 export function isTimeToContinue(): boolean {
-  const { continueAsNewSuggested, targetWorkerDeploymentVersionChanged } = workflowInfo();
-  return continueAsNewSuggested || targetWorkerDeploymentVersionChanged;
+  const { historyLength, continueAsNewSuggested, targetWorkerDeploymentVersionChanged } = workflowInfo();
+  const isLong = historyLength >= LONG_EVENTS && historyLength % EVERY_EVENTS < TRY_EVENTS;
+  return isLong || continueAsNewSuggested || targetWorkerDeploymentVersionChanged;
 }
 
 /** Workers of no version have a build id, too, but no deployment. */

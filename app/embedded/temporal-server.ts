@@ -35,7 +35,7 @@ const HOST = '127.0.0.1';
 const USUAL_PORT = 7233;
 const USUAL_UI_PORT = 8233;
 const START_TIMEOUT_MS = 60_000;
-const TYPE_NAMES = { KEYWORD: 'Keyword', INT: 'Int', DOUBLE: 'Double' } as const;
+const TYPE_NAMES = { KEYWORD: 'Keyword', KEYWORD_LIST: 'KeywordList', INT: 'Int', DOUBLE: 'Double' } as const;
 
 /**
  * Starts Temporal's development server with its UI on the loopback interface.

@@ -32,6 +32,8 @@ export interface HostOptions {
   provider: string;
   /** Threads inside one operator; default: as many as there are cores. */
   threads?: number;
+  /** Most compatible requests that the device runs as one. Default 1. */
+  batch?: number;
   /**
    * A child that runs a request and gives no sign of life for this long is killed (default 120 s). Must exceed the longest
    * call into the runtime: loading a session, or one denoising step.

@@ -52,7 +52,7 @@ export interface Picture {
 export interface GenerationHooks {
   /** After each denoising step; `done` counts from 1. */
   onStep?: (done: number, total: number) => void;
-  /** Every {@link CHECKPOINT_STEPS} denoising steps of a generation that is slow enough for it. */
+  /** Every {@link CHECKPOINT_STEPS} denoising steps of a generation that is slow enough for it, and when it is cancelled. */
   onCheckpoint?: (checkpoint: Checkpoint) => void;
   /** Looked at between denoising steps; its reason is thrown. */
   signal?: AbortSignal;
@@ -135,9 +135,12 @@ export class TextToImage {
     const resume = usable(request.resume, noise.length, total);
     let sample: Float32Array = resume?.latents ?? noise.map((x) => x * scheduler.initNoiseSigma);
     if (resume) scheduler.restore(resume.done, resume.scheduler);
-    let kept = performance.now();
+    const begun = performance.now();
+    let kept = begun;
     for (const [i, timestep] of scheduler.timesteps.entries()) {
       if (i < (resume?.done ?? 0)) continue;
+      if (hooks.signal?.aborted && i > (resume?.done ?? 0) && performance.now() - begun > CHECKPOINT_SECONDS * 1000)
+        hooks.onCheckpoint?.({ done: i, latents: sample, scheduler: scheduler.save() });
       hooks.signal?.throwIfAborted();
       const output = await this.predict(scheduler, sample, dims, timestep, contextTensor);
       sample = scheduler.step(guided ? classifierFreeGuidance(output, request.guidanceScale) : output, timestep, sample);

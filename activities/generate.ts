@@ -1,5 +1,5 @@
 import { promptText } from '../core/policy/refine.js';
-import { DeviceLost } from '../core/errors.js';
+import { DeviceLost, RefineError, type FailureCode } from '../core/errors.js';
 import { modelIdentity, type RunManifest } from '../core/recipe.js';
 import { seedOf } from '../core/seeds.js';
 import type { ArtifactRef, Digest, RefinedPrompt, TextValue, Tokens } from '../core/types.js';
@@ -14,7 +14,21 @@ import type { StepDefinition } from './run-step.js';
 import type { ActivityServices, RunContext } from './services.js';
 import type { GenerateInput } from './types.js';
 
+/** Failures that say nothing against the request's next try on the same device. */
+const LOST_WITH_DEVICE: readonly FailureCode[] = ['HostCrashed', 'OutOfMemory', 'DeviceLost'];
+
 type Made = { image: ArtifactRef; seed: number; tokens: Tokens };
+
+/** Thrown when a generation is lost that has left a checkpoint: it is best gone on with where its models are loaded. */
+export class LeftHalfMade extends RefineError {
+  constructor(
+    cause: RefineError,
+    /** Name of the worker that has them; `null` where it has no queue of its own. */
+    readonly worker: string | null,
+  ) {
+    super(cause.code, cause.message, { cause });
+  }
+}
 
 /** A picture from a prompt and a seed. Its parents are the feedback texts in the prompt. */
 export function generateStep(services: ActivityServices): StepDefinition<GenerateInput, Made> {
@@ -48,7 +62,11 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
       };
       const options = { signal, onProgress: progress, onStart: started, onCheckpoint };
       const { batching } = manifest.runtime;
-      const made = await hostOf(services, manifest).generate({ model, batching, ...request, ...(resume ? { resume } : {}) }, options);
+      const host = hostOf(services, manifest);
+      const made = await host.generate({ model, batching, ...request, ...(resume ? { resume } : {}) }, options).catch(async (error: unknown) => {
+        await writing; // Whoever goes on with it finds it.
+        throw isKept && RefineError.is(error) && LOST_WITH_DEVICE.includes(error.code) ? new LeftHalfMade(error, services.name) : error;
+      });
       const image = await store.putArtifact(made.png, 'image/png', inputs);
       await writing;
       if (isKept) await store.checkpoints.remove(key).catch(() => undefined);

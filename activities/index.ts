@@ -1,10 +1,11 @@
 import { ApplicationFailure, Context, heartbeat } from '@temporalio/activity';
-import { failureCode, policyOf, ProviderThrottled, ProviderUnavailable } from '../core/errors.js';
+import { failureCode, policyOf, ProviderThrottled, ProviderUnavailable, retryDelayMs } from '../core/errors.js';
 import { guardPayload } from '../core/payload-guard.js';
-import type { EmbedResult, StepAt, StepMeta } from '../core/types.js';
+import { embedRole, type DeviceRole } from '../core/queues.js';
+import type { EmbedResult, StepMeta } from '../core/types.js';
 import { embedStep, type EmbedOneInput } from './embed.js';
 import { feedbackStep } from './feedback/index.js';
-import { generateStep } from './generate.js';
+import { generateStep, LeftHalfMade } from './generate.js';
 import { indexDataset, readIndexPage, restoreSkipped } from './index-dataset.js';
 import { recallItem } from './recall.js';
 import { recordItem } from './record-item.js';
@@ -12,7 +13,7 @@ import { finishRun, reconcileItems, setRunState } from './run-state.js';
 import { runStep, type StepDefinition, type StepTools } from './run-step.js';
 import { scoreStep } from './score.js';
 import type { ActivityServices } from './services.js';
-import type { ItemRef, OrchestratorActivities, StepActivities } from './types.js';
+import type { NotHere, OrchestratorActivities, StepActivities, StepFailureDetails, StepInput } from './types.js';
 
 export { BUCKETS, stepMetrics, type StepMetrics } from './metrics.js';
 export { ActivityServices, type ServicesOptions } from './services.js';
@@ -25,12 +26,17 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
   const step = async <Input, Result>(
     definition: StepDefinition<Input, Result>,
     input: Input,
-    item: ItemRef,
-    at: StepAt,
+    { item, at, earlier = 0 }: StepInput,
   ): Promise<Result & StepMeta> => {
-    const place = { item, at, attempt: Context.current().info.attempt, device: services.device };
-    return beating(async () => runStep(definition, await services.openRun(item.run), input, place, tools()));
+    const { info, cancellationSignal } = Context.current();
+    const place = { item, at, attempt: earlier + info.attempt, device: services.device };
+    const work = async () => runStep(definition, await services.openRun(item.run), input, place, tools());
+    const result = await beating(() => services.permits.take(work, cancellationSignal));
+    return services.host && !result.cached ? { ...result, device: services.device } : result;
   };
+  /** A step of a model. A device that is not for such gives it back at once: nothing was tried and nothing has failed. */
+  const modelStep = <Input extends StepInput, Result>(role: (input: Input) => DeviceRole, run: (input: Input) => Promise<Result>) =>
+    activity(async (input: Input): Promise<Result | NotHere> => (services.lacks(role(input)) ? { notHere: role(input) } : run(input)));
   const generate = generateStep(services);
   const embed = embedStep(services);
   const feedback = feedbackStep(services);
@@ -45,23 +51,32 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
     setRunState: activity(async ({ run, state }) => setRunState(await services.openRun(run), state)),
     finishRun: activity(async ({ run, ended }) => finishRun(await services.openRun(run), ended)),
 
-    generateImage: activity((input) => step(generate, input, input.item, input.at)),
-    embed: activity(async ({ item, at, wanted }) => {
-      const results: EmbedResult[] = [];
-      for (const { subject, encoders } of wanted) {
-        const result: EmbedResult = { embeddings: {}, meta: [] };
-        for (const encoder of encoders) {
-          const one: EmbedOneInput = { item, subject, encoder };
-          const { embedding, ...meta } = await step(embed, one, item, at);
-          result.embeddings[encoder] = embedding;
-          result.meta.push(meta);
+    generateImage: modelStep(
+      () => 'generate',
+      (input) => step(generate, input, input),
+    ),
+    embed: modelStep(
+      ({ wanted }) => embedRole(wanted),
+      async (input) => {
+        const results: EmbedResult[] = [];
+        for (const { subject, encoders } of input.wanted) {
+          const result: EmbedResult = { embeddings: {}, meta: [] };
+          for (const encoder of encoders) {
+            const one: EmbedOneInput = { item: input.item, subject, encoder };
+            const { embedding, ...meta } = await step(embed, one, input);
+            result.embeddings[encoder] = embedding;
+            result.meta.push(meta);
+          }
+          results.push(result);
         }
-        results.push(result);
-      }
-      return { results };
-    }),
-    writeFeedback: activity((input) => step(feedback, input, input.item, input.at)),
-    scoreImage: activity((input) => step(scoreStep, input, input.item, input.at)),
+        return { results };
+      },
+    ),
+    writeFeedback: modelStep(
+      () => 'feedback',
+      (input) => step(feedback, input, input),
+    ),
+    scoreImage: activity((input) => step(scoreStep, input, input)),
   };
 }
 
@@ -90,7 +105,7 @@ function activity<Input, Result>(run: (input: Input) => Promise<Result>): (input
       return guardPayload(`result of ${info.activityType}`, await run(input));
     } catch (error) {
       if (cancellationSignal.aborted) throw cancellationSignal.reason;
-      throw asApplicationFailure(error, info.attempt);
+      throw asApplicationFailure(error, ((input as Partial<StepInput>).earlier ?? 0) + info.attempt);
     }
   };
 }
@@ -99,13 +114,16 @@ function asApplicationFailure(error: unknown, attempt: number): ApplicationFailu
   const code = failureCode(error);
   const policy = policyOf(error);
   const message = error instanceof Error ? error.message : String(error);
-  const delayMs = Math.min(60_000, policy.firstDelayMs * 2 ** (attempt - 1));
+  const delayMs = retryDelayMs(policy, attempt);
+  const isLast = attempt >= policy.maxAttempts;
+  // The queue that a step came from cannot send it elsewhere: the workflow does.
+  const goesOnAt = error instanceof LeftHalfMade && !isLast ? error.worker : null;
   const asked = error instanceof ProviderThrottled || error instanceof ProviderUnavailable ? error.retryAfterSeconds : undefined;
   return ApplicationFailure.create({
     message,
     type: code,
-    nonRetryable: attempt >= policy.maxAttempts,
-    details: [attempt],
+    nonRetryable: isLast || goesOnAt !== null,
+    details: (goesOnAt === null ? [attempt] : [attempt, goesOnAt]) satisfies StepFailureDetails,
     nextRetryDelay: asked === undefined ? delayMs : asked * 1000,
     cause: error instanceof Error ? error : undefined,
   });

@@ -2,10 +2,12 @@ import type { InferenceHost } from '../engine/inference/index.js';
 import { openStore, type RunFiles, type Store } from '../engine/storage/index.js';
 import { StorageUnavailable } from '../core/errors.js';
 import { memoized } from '../core/memoized.js';
+import { DEVICE_ROLES, type DeviceRole } from '../core/queues.js';
 import { itemPlan, type ItemPlan } from '../core/item-plan.js';
 import type { RunManifest } from '../core/recipe.js';
 import type { RunRef } from '../core/types.js';
 import { CountedLedger, type StepLedger, type StepMetrics } from './metrics.js';
+import { Permits } from './permits.js';
 
 /** A run as an activity sees it: its manifest, its files, and the store they are in. */
 export interface RunContext {
@@ -21,6 +23,12 @@ export interface ServicesOptions {
   worker: string;
   /** The device's inference host; `null` on workers that run no models. */
   host: InferenceHost | null;
+  /** Name of the worker whose own queue leads to that device; `null` where there is none. */
+  name?: string | null;
+  /** What the device is for. Default: all. */
+  roles?: readonly DeviceRole[];
+  /** Steps that it has at once, whatever queues they come from. Default: no limit. */
+  slots?: number;
   /** Where steps are counted; made when the first is. Default: nowhere. */
   metrics?: () => StepMetrics;
   /** Where this machine sees the store, when that is elsewhere than where the run was started. */
@@ -32,6 +40,8 @@ export interface ServicesOptions {
 /** What activities stand on in one worker process. Opens each store and each run once. */
 export class ActivityServices {
   readonly host: InferenceHost | null;
+  readonly name: string | null;
+  readonly permits: Permits;
   private readonly openStore = memoized(openStore);
   /** Throws StorageUnavailable where the run's manifest is not in the store that this worker sees. */
   readonly openRun = memoized(
@@ -41,6 +51,13 @@ export class ActivityServices {
 
   constructor(private readonly options: ServicesOptions) {
     this.host = options.host;
+    this.name = options.name ?? null;
+    this.permits = new Permits(options.slots ?? Infinity);
+  }
+
+  /** Whether model steps of a role belong elsewhere. */
+  lacks(role: DeviceRole): boolean {
+    return this.host !== null && !(this.options.roles ?? DEVICE_ROLES).includes(role);
   }
 
   /** Name of what a step ran on, for the ledger. */

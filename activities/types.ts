@@ -1,5 +1,6 @@
 import type { BudgetRecipe } from '../core/recipe.js';
 import type { ItemPlan } from '../core/item-plan.js';
+import type { DeviceRole } from '../core/queues.js';
 import type { Critique, EmbedRequest, ItemInput, ScoreSubject } from '../core/refine-loop.js';
 import type {
   EmbedResult,
@@ -84,29 +85,37 @@ export interface RecallItemResult {
 }
 export type RecalledStep = GenerateResult | EmbedResult | FeedbackResult | ScoreResult;
 
-export interface GenerateInput {
+/** What the inputs of all steps have in common. */
+export interface StepInput {
   item: ItemRef;
   at: StepAt;
+  /** Attempts that were made before the step was sent to another queue: its attempts count on from there. */
+  earlier?: number;
+}
+
+/** Result of a step that a device gave back at once, because it is not for such: it belongs on the queue of this role. */
+export interface NotHere {
+  notHere: DeviceRole;
+}
+
+/** Details of a step's failure: its attempt, and the worker that goes on with it best, where there is one. */
+export type StepFailureDetails = [attempt: number, goesOnAt?: string];
+
+export interface GenerateInput extends StepInput {
   prompt: RefinedPrompt;
 }
-export interface EmbedInput {
-  item: ItemRef;
-  at: StepAt;
+export interface EmbedInput extends StepInput {
   wanted: EmbedRequest[];
 }
 export interface EmbedAllResult {
   /** In the order of what was wanted. */
   results: EmbedResult[];
 }
-export interface FeedbackInput {
-  item: ItemRef;
-  at: StepAt;
+export interface FeedbackInput extends StepInput {
   arm: string;
   critique: Critique;
 }
-export interface ScoreInput {
-  item: ItemRef;
-  at: StepAt;
+export interface ScoreInput extends StepInput {
   subject: ScoreSubject;
 }
 
@@ -178,8 +187,8 @@ export interface OrchestratorActivities {
 
 /** The steps of the loop; which queue each runs on is the workflow's business. */
 export interface StepActivities {
-  generateImage(input: GenerateInput): Promise<GenerateResult>;
-  embed(input: EmbedInput): Promise<EmbedAllResult>;
-  writeFeedback(input: FeedbackInput): Promise<FeedbackResult>;
+  generateImage(input: GenerateInput): Promise<GenerateResult | NotHere>;
+  embed(input: EmbedInput): Promise<EmbedAllResult | NotHere>;
+  writeFeedback(input: FeedbackInput): Promise<FeedbackResult | NotHere>;
   scoreImage(input: ScoreInput): Promise<ScoreResult>;
 }

@@ -14,6 +14,8 @@ export const FAILURE_CODES = [
 ] as const;
 export type FailureCode = (typeof FAILURE_CODES)[number];
 
+export const isFailureCode = (type: unknown): type is FailureCode => (FAILURE_CODES as readonly unknown[]).includes(type);
+
 const MARK = Symbol.for('refineloop.error');
 
 /** Base of all errors that the product throws on purpose. `code` is stable; messages may change. */
@@ -139,6 +141,10 @@ export function failurePolicy(code: FailureCode): FailurePolicy {
     }
   }
 }
+
+/** Pause before the attempt after this one. */
+export const retryDelayMs = ({ firstDelayMs }: FailurePolicy, attempt: number): number =>
+  Math.min(60_000, firstDelayMs * 2 ** (attempt - 1));
 
 /** The policy of any thrown value: its code's, with fewer attempts where waiting is no help. */
 export function policyOf(error: unknown): FailurePolicy {

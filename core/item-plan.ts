@@ -14,7 +14,7 @@ export interface ItemPlan {
   /** Encoders that also embed the caption. */
   textEncoders: string[];
   /** Where scores are computed: pixels take a processor, embeddings next to nothing. */
-  scoreQueue: QueueRole;
+  scoreQueue: Exclude<QueueRole, 'gpu'>;
   stop: StopRecipe;
   gate: number | null;
   repeats: number;

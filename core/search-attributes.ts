@@ -6,6 +6,7 @@ export const SEARCH_ATTRIBUTES = {
   RefineRound: 'INT',
   RefineScore: 'DOUBLE',
   RefineGain: 'DOUBLE',
+  RefineDevice: 'KEYWORD_LIST',
 } as const;
 
 /** Temporal's default limit for a keyword is 255 bytes on SQL visibility stores; longer values are cut. */

@@ -75,6 +75,8 @@ export interface StepMeta {
   /** Attempts that were spent on it, failed ones included; 0 when it came from a record. */
   attempts: number;
   seconds: number;
+  /** What it ran on, where that is a device of its own. */
+  device?: string;
 }
 
 export interface GenerateResult extends StepMeta {

@@ -9,6 +9,8 @@ export interface CreateWorkerOptions extends RefineLoopPluginOptions {
   namespace: string;
   /** Version of an orchestrator in the worker deployment {@link DEPLOYMENT}; without it, it is of none and serves whatever is there. */
   buildId?: string;
+  /** What steps in flight are given to end when the worker is stopped. Default {@link GRACE_SECONDS}. */
+  graceSeconds?: number;
   /** Further ones, that act before the project's own. */
   plugins?: WorkerPlugin[];
 }
@@ -16,15 +18,18 @@ export interface CreateWorkerOptions extends RefineLoopPluginOptions {
 /** Worker deployment that orchestrators with a build id are versions of. */
 export const DEPLOYMENT = 'refineloop';
 
-/** Steps a worker takes on at once. A device runs one at a time; the rest wait in its host, so that it is never idle. */
+export const GRACE_SECONDS = 10;
+
+/** Steps a worker takes on at once; of a device the plugin knows it. */
 const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
   orchestrator: { maxConcurrentActivityTaskExecutions: 40, maxConcurrentWorkflowTaskExecutions: 40, maxCachedWorkflows: 500 },
   cpu: { maxConcurrentActivityTaskExecutions: 4 },
-  gpu: { maxConcurrentActivityTaskExecutions: 2 },
+  gpu: {},
 };
 
 /** One of the project's own workers, by role. The same plugin makes it that others install. */
-export async function createWorker({ connection, namespace, buildId, plugins = [], ...options }: CreateWorkerOptions): Promise<Worker> {
+export async function createWorker(given: CreateWorkerOptions): Promise<Worker> {
+  const { connection, namespace, buildId, graceSeconds = GRACE_SECONDS, plugins = [], ...options } = given;
   boundHeapGrowth();
   if (options.role === 'orchestrator') await ensureSearchAttributes(connection, namespace);
   return Worker.create({
@@ -32,7 +37,7 @@ export async function createWorker({ connection, namespace, buildId, plugins = [
     namespace,
     taskQueue: TASK_QUEUES[options.role],
     plugins: [...plugins, new RefineLoopPlugin(options)],
-    shutdownGraceTime: '10 seconds',
+    shutdownGraceTime: graceSeconds * 1000,
     // By themselves they are sent when 8 of their 10 seconds are over; a cancellation comes back with one.
     maxHeartbeatThrottleInterval: '3 seconds',
     defaultHeartbeatThrottleInterval: '3 seconds',

@@ -3,10 +3,12 @@ import { hostname, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
-import { Runtime, type BundleOptions, type ReplayWorkerOptions, type Worker, type WorkerOptions } from '@temporalio/worker';
+import { Runtime, Worker, type BundleOptions, type ReplayWorkerOptions, type WorkerOptions } from '@temporalio/worker';
 import { ActivityServices, createActivities, stepMetrics, type StepMetrics } from '../activities/index.js';
 import { sha256Hex } from '../core/content-hash.js';
+import { InvalidInput } from '../core/errors.js';
 import type { QueueRole } from '../core/item-plan.js';
+import { DEVICE_ROLES, TASK_QUEUES, gpuQueue, isWorkerName, type DeviceRole } from '../core/queues.js';
 import { InferenceHost } from '../engine/inference/index.js';
 import { observeActivities } from './observe-activities.js';
 import { ensureSearchAttributes } from './search-attributes.js';
@@ -20,6 +22,15 @@ export interface RefineLoopPluginOptions {
   provider?: string;
   /** Threads of the host, for `gpu` on the CPU. Default: one a core. Results do not depend on it. */
   threads?: number;
+  /**
+   * Name by which recipes and half-made pictures find a `gpu` worker: it also polls the queue `gpu-<name>`. Keep it over restarts. Two with one name share
+   * that queue. Default: `<hostname>-<provider>-<device>`.
+   */
+  name?: string;
+  /** What a `gpu` worker is for; what it is not for it gives back at once. Default: all. */
+  roles?: readonly DeviceRole[];
+  /** Most compatible requests that a `gpu` worker's device runs as one; it takes on twice as many steps. Default 1. */
+  batch?: number;
   /** Where this machine sees the store, when that is elsewhere than where runs are started. */
   store?: string;
   /** Maps a model's path as the run names it to where this machine has it. */
@@ -41,15 +52,21 @@ const TRACED_BUNDLE = fileURLToPath(new URL('../workflow-bundle-traced.js', impo
 export class RefineLoopPlugin extends SimplePlugin {
   private readonly host: InferenceHost | null;
   private readonly role: QueueRole;
+  /** Of a `gpu` worker. */
+  private readonly gpu: { name: string; roles: readonly DeviceRole[]; slots: number };
   /** Of the worker that is being made. */
   private server: Pick<WorkerOptions, 'connection' | 'namespace'> = {};
+  /** Workers on the further queues of the one that is being made. */
+  private siblings: WorkerOptions[] = [];
 
   constructor(options: RefineLoopPluginOptions) {
-    const { role, device = 0, provider = 'cpu', threads, store, modelPath } = options;
+    const { role, device = 0, provider = 'cpu', threads, batch = 1, store, modelPath } = options;
+    const gpu = { name: options.name ?? defaultName(provider, device), roles: options.roles ?? DEVICE_ROLES, slots: 2 * batch };
+    if (role === 'gpu') checkGpuOptions(gpu.name, gpu.roles, batch);
     const onBusy = (seconds: number) => metrics().deviceBusy.record(seconds, { device: services.device });
-    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads, onBusy }) : null;
+    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads, batch, onBusy }) : null;
     const worker = `${hostname()}-${process.pid}-${role}${role === 'gpu' ? `-${device}` : ''}`;
-    const services = new ActivityServices({ worker, host, metrics, store, modelPath });
+    const services = new ActivityServices({ worker, host, metrics, store, modelPath, ...(host ? gpu : {}) });
     super({
       name: 'refineloop',
       activities: createActivities(services),
@@ -57,11 +74,38 @@ export class RefineLoopPlugin extends SimplePlugin {
     });
     this.host = host;
     this.role = role;
+    this.gpu = gpu;
   }
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
+    const isSibling = this.siblings.some(({ taskQueue }) => taskQueue === options.taskQueue);
+    if (isSibling) return options;
     this.server = { connection: options.connection, namespace: options.namespace };
-    return super.configureWorker(this.role === 'orchestrator' ? withOwnWorkflows(options) : options);
+    if (this.role === 'orchestrator') return super.configureWorker(withOwnWorkflows(options));
+    if (this.role === 'cpu') return super.configureWorker(options);
+    const slots = options.tuner ? {} : { maxConcurrentActivityTaskExecutions: this.gpu.slots };
+    const identity = `${this.gpu.name} ${process.pid}@${hostname()}`;
+    const configured = super.configureWorker({ identity, ...slots, ...options });
+    this.siblings = this.furtherQueues(options.taskQueue).map((taskQueue) => ({
+      ...configured,
+      ...this.onlyActivities(configured),
+      taskQueue,
+    }));
+    return configured;
+  }
+
+  /** Its own queue; where it serves the shared one, those of its roles, too. */
+  private furtherQueues(taskQueue: string | undefined): string[] {
+    const { name, roles } = this.gpu;
+    const queues = [name, ...(taskQueue === TASK_QUEUES.gpu ? roles : [])].map(gpuQueue);
+    return queues.filter((queue) => queue !== taskQueue);
+  }
+
+  /** Plugins after this one have yet to act; those of the connection the SDK adds again. */
+  private onlyActivities({ plugins = [], connection }: WorkerOptions): Partial<WorkerOptions> {
+    const later = plugins.slice(plugins.indexOf(this) + 1).filter((plugin) => !connection?.plugins.includes(plugin));
+    // They are idle but for what is pinned or was given back: one poll at a time will do.
+    return { plugins: later, workflowsPath: undefined, workflowBundle: undefined, maxConcurrentActivityTaskPolls: 1 };
   }
 
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
@@ -72,16 +116,53 @@ export class RefineLoopPlugin extends SimplePlugin {
     return super.configureBundler({ ...options, workflowsPath: combinedWorkflows(options.workflowsPath) });
   }
 
-  /** Before: registers the search attributes, without which no workflow of ours gets anywhere. After: ends the inference host. */
+  /**
+   * Before: registers the search attributes, without which no workflow of ours gets anywhere. Beside it: runs the workers on a device's
+   * further queues, as long as this one runs. After: ends the inference host.
+   */
   override async runWorker(worker: Worker, next: (w: Worker) => Promise<void>): Promise<void> {
+    if (this.siblings.some(({ taskQueue }) => taskQueue === worker.options.taskQueue)) return next(worker);
     try {
       const { connection, namespace = 'default' } = this.server;
       if (this.role === 'orchestrator' && connection) await ensureSearchAttributes(connection, namespace);
-      await super.runWorker(worker, next);
+      const siblings = await Promise.all(this.siblings.map((options) => Worker.create(options)));
+      await runTogether([worker, ...siblings], [() => super.runWorker(worker, next), ...siblings.map((sibling) => () => sibling.run())]);
     } finally {
       await this.host?.close();
     }
   }
+}
+
+/** How soon workers follow one that was told to stop. A signal tells all of them. */
+const FOLLOW_MS = 100;
+
+/** Runs workers until all have ended; where one stops, all do. Rejects with the first error. */
+async function runTogether(workers: Worker[], runs: Array<() => Promise<void>>): Promise<void> {
+  const stopAll = () => workers.filter((worker) => worker.getState() === 'RUNNING').forEach((worker) => worker.shutdown());
+  const isStopping = (worker: Worker) => !['INITIALIZED', 'RUNNING'].includes(worker.getState());
+  const following = setInterval(() => workers.some(isStopping) && stopAll(), FOLLOW_MS);
+  const ends = await Promise.allSettled(runs.map((run) => run().finally(stopAll)));
+  clearInterval(following);
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+}
+
+/** Of a gpu worker that was given none: the same after a restart. */
+export const defaultName = (provider: string, device: number): string =>
+  `${hostname()
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .slice(0, 40)}-${provider}-${device}`;
+
+/** @throws InvalidInput */
+function checkGpuOptions(name: string, roles: readonly string[], batch: number): void {
+  if (!isWorkerName(name)) {
+    throw new InvalidInput(
+      `worker name ${JSON.stringify(name)}: use letters, digits, ".", "_" and "-", at most 64, and not the name of a role (${DEVICE_ROLES.join(', ')})`,
+    );
+  }
+  const unknown = roles.filter((role) => !(DEVICE_ROLES as readonly string[]).includes(role));
+  if (unknown.length > 0 || roles.length === 0)
+    throw new InvalidInput(`roles ${JSON.stringify(roles)}: name one or more of ${DEVICE_ROLES.join(', ')}`);
+  if (!Number.isInteger(batch) || batch < 1) throw new InvalidInput(`batch ${batch}: a whole number from 1`);
 }
 
 let made: StepMetrics | undefined;

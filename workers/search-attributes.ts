@@ -6,6 +6,7 @@ import { SEARCH_ATTRIBUTES } from '../core/search-attributes.js';
 const { IndexedValueType } = protobuf.temporal.api.enums.v1;
 const TYPES: Record<string, number> = {
   KEYWORD: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+  KEYWORD_LIST: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
   INT: IndexedValueType.INDEXED_VALUE_TYPE_INT,
   DOUBLE: IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE,
 };

@@ -15,6 +15,7 @@ import {
 import type { FinishRunResult, IndexDatasetResult, Selection } from '../activities/types.js';
 import { partitionWorkflowId } from '../core/ids.js';
 import { shareOf } from '../core/policy/budget.js';
+import type { Placement } from '../core/queues.js';
 import type { RunRef, RunState } from '../core/types.js';
 import { concurrencySignal, pauseSignal, resumeSignal, retryUpdate, runProgressQuery } from './messages.js';
 import { refinePartition, type PartitionResult } from './refine-partition.js';
@@ -29,6 +30,7 @@ export interface RefineDatasetInput {
   concurrency: number;
   /** Base URL under which artifacts can be looked at, for links in the Temporal UI; `null`: digests are shown. */
   links: string | null;
+  placement?: Placement;
 }
 
 /** Items a partition holds at most, and partitions a run: what one parent's history carries. */
@@ -160,6 +162,7 @@ async function runPartition(
         budget: shareOf(index.budget, [from, to], index.items, index.worstCaseImages),
         worstCaseImages: index.worstCaseImages,
         links: input.links,
+        placement: input.placement,
         paused,
       },
     ],

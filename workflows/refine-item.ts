@@ -8,12 +8,22 @@ import {
   setCurrentDetails,
   upsertSearchAttributes,
   workflowInfo,
+  type ActivityOptions,
 } from '@temporalio/workflow';
-import type { DerivedOutcome, FailedStep, ItemDone, ItemRef, RecallItemResult, StepActivities } from '../activities/types.js';
+import type {
+  DerivedOutcome,
+  FailedStep,
+  ItemDone,
+  ItemRef,
+  NotHere,
+  RecallItemResult,
+  StepActivities,
+  StepInput,
+} from '../activities/types.js';
 import { FEEDBACK_KINDS, type ItemPlan, type QueueRole } from '../core/item-plan.js';
-import { failurePolicy, FAILURE_CODES, type FailureCode } from '../core/errors.js';
+import { failurePolicy, isFailureCode } from '../core/errors.js';
 import { guardPayload, jsonBytes } from '../core/payload-guard.js';
-import { TASK_QUEUES } from '../core/queues.js';
+import { embedRole, TASK_QUEUES, type DeviceRole, type Placement } from '../core/queues.js';
 import { REDRAW_STRIDE, refineLoop, StepFailed, type Steps } from '../core/refine-loop.js';
 import { stepName } from '../core/step-name.js';
 import {
@@ -24,8 +34,10 @@ import {
   type RoundOutcome,
   type StepAt,
   type StepFailure,
+  type StepMeta,
   type StepName,
 } from '../core/types.js';
+import { DeviceQueues, type Destination } from './device-queues.js';
 import { itemDoneSignal } from './messages.js';
 import { cheaply, MOST_ATTEMPTS, orchestration } from './run-activities.js';
 import { versioned } from './versioning.js';
@@ -36,6 +48,7 @@ export interface RefineItemInput {
   /** Workflow id of the partition that waits for word; `null` when the item is run on its own. */
   partition: string | null;
   links: string | null;
+  placement?: Placement;
 }
 
 /**
@@ -46,10 +59,11 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
   const { item } = input;
   let outcome: ItemOutcome;
   let gains: AttributeValues = {};
+  const devices = new DeviceQueues(input.placement);
   const failures: Record<string, FailedStep> = {};
   try {
     const recalled = await cheaply(orchestration, (a) => a.recallItem({ item }));
-    outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled, item, failures));
+    outcome = await refineLoop(recalled.plan, recalled.input, new ItemSteps(input, recalled, item, failures, devices));
     gains = gainAttributes(recalled.plan, outcome);
   } catch (error) {
     if (!isCancellation(error)) outcome = failedOutcome(failureOf(error, 'load', { arm: null, round: 0, draw: 0 }));
@@ -65,7 +79,8 @@ export async function refineItem(input: RefineItemInput): Promise<ItemDone> {
     }
     return written;
   });
-  upsertSearchAttributes(attributes({ RefineStatus: outcome.state, ...gains }));
+  const ran = devices.ran.size === 0 ? {} : { RefineDevice: [...devices.ran].sort() };
+  upsertSearchAttributes(attributes({ RefineStatus: outcome.state, ...gains, ...ran }));
   if (outcome.failure) throw ApplicationFailure.nonRetryable(outcome.failure.message, outcome.failure.type, outcome.failure);
   return done;
 }
@@ -96,15 +111,16 @@ class ItemSteps implements Steps {
     private readonly item: ItemRef,
     /** Steps that failed for good, by name; filled as they do. */
     private readonly failures: Record<string, FailedStep>,
+    private readonly devices: DeviceQueues,
   ) {}
 
   partner(): Steps {
     const { partner } = this.recalled;
-    return partner === null ? this : new ItemSteps(this.input, this.recalled, partner, this.failures);
+    return partner === null ? this : new ItemSteps(this.input, this.recalled, partner, this.failures, this.devices);
   }
 
   generate: Steps['generate'] = (at, prompt) =>
-    this.once('generate', at, 'gpu', 'image', (a) => a.generateImage({ item: this.item, at, prompt }));
+    this.once('generate', at, 'generate', 'image', (a) => a.generateImage({ item: this.item, at, prompt }));
 
   embed: Steps['embed'] = async (at, wanted) => {
     const named = wanted.map((request) => ({ request, name: this.nameOf('embed', at, `:${request.subject.role}`) }));
@@ -114,20 +130,24 @@ class ItemSteps implements Steps {
       const requests = missing.map(({ request }) => request);
       const names = missing.map(({ name }) => name);
       const roles = requests.map(({ subject }) => subject.role).join(', ');
-      const { results } = await this.run('embed', at, names, 'gpu', roles, (a) => a.embed({ item: this.item, at, wanted: requests }));
+      const { results } = await this.run('embed', at, names, embedRole(requests), roles, (a) =>
+        a.embed({ item: this.item, at, wanted: requests }),
+      );
       names.forEach((name, i) => made.set(name, results[i]!));
+      this.note(results.flatMap(({ meta }) => meta));
     }
     return named.map(({ name }) => made.get(name) ?? (this.recalled.recalled[name] as EmbedResult));
   };
 
   feedback: Steps['feedback'] = (at, arm, critique) =>
-    this.once('feedback', at, this.feedbackQueue(arm), '', (a) => a.writeFeedback({ item: this.item, at, arm, critique }));
+    this.once('feedback', at, this.feedbackPlace(arm), '', (a) => a.writeFeedback({ item: this.item, at, arm, critique }));
 
   score: Steps['score'] = (at, subject) =>
     this.once('score', at, this.recalled.plan.scoreQueue, '', (a) => a.scoreImage({ item: this.item, at, subject }));
 
-  private feedbackQueue(arm: string): QueueRole {
-    return FEEDBACK_KINDS[this.recalled.plan.arms.find((a) => a.name === arm)!.source!].queue;
+  private feedbackPlace(arm: string): Place {
+    const { queue } = FEEDBACK_KINDS[this.recalled.plan.arms.find((a) => a.name === arm)!.source!];
+    return queue === 'gpu' ? 'feedback' : queue;
   }
 
   progress(at: StepAt, round: RoundOutcome): void {
@@ -151,35 +171,56 @@ class ItemSteps implements Steps {
   }
 
   /** A step with one result: the recalled one, or that of its activity. */
-  private async once<T>(step: StepName, at: StepAt, role: QueueRole, what: string, call: (a: StepActivities) => Promise<T>): Promise<T> {
+  private async once<T extends StepMeta>(
+    step: StepName,
+    at: StepAt,
+    place: Place,
+    what: string,
+    call: (a: StepActivities) => Promise<T | NotHere>,
+  ): Promise<T> {
     const name = this.nameOf(step, at);
-    return (this.recalled.recalled[name] as T | undefined) ?? this.run(step, at, [name], role, what, call);
+    const recalled = this.recalled.recalled[name] as T | undefined;
+    if (recalled) return recalled;
+    const result = await this.run(step, at, [name], place, what, call);
+    this.note([result]);
+    return result;
+  }
+
+  private note(done: StepMeta[]): void {
+    for (const { device } of done) if (device !== undefined) this.devices.ran.add(device);
   }
 
   /** @param names of what the activity does, under which its failure is remembered */
-  private async run<T>(
+  private async run<T extends object>(
     step: StepName,
     at: StepAt,
     names: string[],
-    role: QueueRole,
+    place: Place,
     what: string,
-    call: (a: StepActivities) => Promise<T>,
+    call: (a: StepActivities) => Promise<T | NotHere>,
   ): Promise<T> {
-    const place = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
+    const round = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
     const again = (at.draw >= REDRAW_STRIDE ? `, draw ${at.draw}` : '') + (this.item === this.input.item ? '' : `, of ${this.item.id}`);
-    const summary = `${step}${what === '' ? '' : ` ${what}`}${place}${again}`.slice(0, 120);
-    const activities = proxyActivities<StepActivities>({
-      taskQueue: role === 'orchestrator' ? workflowInfo().taskQueue : TASK_QUEUES[role],
-      summary,
-      startToCloseTimeout: '1 hour',
-      heartbeatTimeout: '10 seconds',
-      // The failure itself says when to try again and when to stop: core/errors.ts.
-      retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: MOST_ATTEMPTS },
-    });
+    const title = `${step}${what === '' ? '' : ` ${what}`}${round}${again}`;
+    const attempt = ({ queue, waitSeconds, earlier, why }: Destination) => {
+      const options = activityOptions(queue, why === '' ? title : `${title}, ${why}`);
+      // One that waits for a worker is tried again by the workflow, which may send it elsewhere.
+      const waits = waitSeconds === null ? {} : { scheduleToStartTimeout: waitSeconds * 1000, retry: { maximumAttempts: 1 } };
+      return call(guarded(proxyActivities<StepActivities>({ ...options, ...waits }), earlier));
+    };
     try {
-      const checked = (a: StepActivities) => call(guarded(a));
-      // Its own worker does at once what needs no device.
-      return await (role === 'orchestrator' ? cheaply(activities, checked, summary) : checked(activities));
+      switch (place) {
+        case 'orchestrator': {
+          // Its own worker does at once what needs no device.
+          const options = activityOptions(workflowInfo().taskQueue, title);
+          const here = proxyActivities<StepActivities>(options);
+          return (await cheaply(here, (a) => call(guarded(a)), options.summary)) as T;
+        }
+        case 'cpu':
+          return (await attempt({ queue: TASK_QUEUES.cpu, waitSeconds: null, earlier: 0, why: '' })) as T;
+        default:
+          return await this.devices.carryOut(place, at.arm, attempt);
+      }
     } catch (error) {
       if (isCancellation(error)) throw error;
       const failure = failureOf(error, step, at);
@@ -190,10 +231,28 @@ class ItemSteps implements Steps {
   }
 }
 
-/** Refuses an oversize input here, where it fails the step, and not at the server, where it would be tried for ever. */
-function guarded(activities: StepActivities): StepActivities {
+/** Where a step belongs: on a queue of processors, or on a device with a role. */
+type Place = Exclude<QueueRole, 'gpu'> | DeviceRole;
+
+function activityOptions(taskQueue: string, summary: string) {
+  return {
+    taskQueue,
+    summary: summary.slice(0, 120),
+    startToCloseTimeout: '1 hour',
+    heartbeatTimeout: '10 seconds',
+    // The failure itself says when to try again and when to stop: core/errors.ts.
+    retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: MOST_ATTEMPTS },
+  } satisfies ActivityOptions;
+}
+
+/**
+ * Refuses an oversize input here, where it fails the step, and not at the server, where it would be tried for ever.
+ * @param earlier attempts on other queues, which the step counts on from
+ */
+function guarded(activities: StepActivities, earlier = 0): StepActivities {
   return new Proxy(activities, {
-    get: (target, name: keyof StepActivities) => (input: never) => target[name](guardPayload(`input of ${name}`, input)),
+    get: (target, name: keyof StepActivities) => (input: StepInput) =>
+      target[name](guardPayload(`input of ${name}`, earlier === 0 ? input : { ...input, earlier }) as never),
   });
 }
 
@@ -203,10 +262,6 @@ function failureOf(error: unknown, step: StepFailure['step'], at: StepAt): StepF
   const type = cause instanceof ApplicationFailure ? (cause.type ?? 'Unexpected') : cause instanceof Error ? cause.name : 'Unexpected';
   const message = cause instanceof Error ? cause.message : String(cause);
   return { type, message: message.slice(0, 2_000), step, arm: at.arm, round: at.round, attempt };
-}
-
-function isFailureCode(type: string): type is FailureCode {
-  return (FAILURE_CODES as readonly string[]).includes(type);
 }
 
 /** How far the arms with feedback came by the primary score, for the Temporal UI: the one that gained most. */

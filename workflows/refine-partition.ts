@@ -17,6 +17,7 @@ import {
 import type { IndexPageEntry, ItemDone, ReadIndexPageResult, Selection } from '../activities/types.js';
 import { itemWorkflowId } from '../core/ids.js';
 import { emptyBudget, finished, reserve, started, type BudgetState } from '../core/policy/budget.js';
+import type { Placement } from '../core/queues.js';
 import type { BudgetRecipe } from '../core/recipe.js';
 import type { RunRef } from '../core/types.js';
 import { concurrencySignal, itemDoneSignal, partitionProgressQuery, pauseSignal, resumeSignal } from './messages.js';
@@ -37,6 +38,7 @@ export interface RefinePartitionInput {
   budget: BudgetRecipe;
   worstCaseImages: number;
   links: string | null;
+  placement?: Placement;
   paused: boolean;
   /** Carried on when the workflow continues as new. */
   carried?: { budget: BudgetState; running: IndexPageEntry[]; lookAt: number };
@@ -121,7 +123,12 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
         staticSummary: entry.summary,
         typedSearchAttributes: attributes({ RefineRun: run.runId, RefineItem: entry.id, RefineStatus: 'running' }),
         args: [
-          { item: { run, offset: entry.offset, id: entry.id, key: entry.key }, partition: workflowInfo().workflowId, links: input.links },
+          {
+            item: { run, offset: entry.offset, id: entry.id, key: entry.key },
+            partition: workflowInfo().workflowId,
+            links: input.links,
+            placement: input.placement,
+          },
         ],
       });
       // Ended without a word: terminated, or its record could not be written.

@@ -5,7 +5,7 @@ import { connect, findServer, type OpenClient } from '../client/connect.js';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import type { PreparedRun } from '../client/prepare-run.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
-import { checkRunId, startRun, waitForRun } from '../client/start-run.js';
+import { checkRunId, startRun, waitForRun, type StartOptions } from '../client/start-run.js';
 import { queuesWithoutWorker, workerAdvice } from '../client/queues.js';
 import { getStatus, isOver, StatusReader, type RunStatus } from '../client/status.js';
 import type { RunName } from '../client/control.js';
@@ -25,6 +25,7 @@ export interface ExecuteOptions extends CommonOptions {
   uiPort?: number;
   webPort?: number;
   devices?: number;
+  workerWait?: number;
   selection?: Selection;
 }
 
@@ -56,12 +57,16 @@ export async function executeRun(prepared: PreparedRun, options: ExecuteOptions)
     return { status, report: await saveReport(storeUri, name.runId), store: storeUri, ui: null, embedded: null };
   }
   return withServer(storeUri, options, async (open, embedded) => {
-    const { concurrency, priority } = options;
-    await startRun(open.client, prepared, { concurrency, priority, links: open.settings.web });
+    await startRun(open.client, prepared, startOptions(options, open));
     if (options.detach)
       return { status: await getStatus(open.client, name), report: null, store: storeUri, ui: runUi(open, name.runId), embedded };
     return follow(open, name, embedded);
   });
+}
+
+/** What a person said of how a run is to be carried out. */
+export function startOptions({ concurrency, priority, workerWait: waitSeconds }: ExecuteOptions, open: OpenClient): StartOptions {
+  return { concurrency, priority, links: open.settings.web, ...(waitSeconds === undefined ? {} : { placement: { waitSeconds } }) };
 }
 
 /** Shows an open run until it ends, and writes its report. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { InvalidInput, RefineError } from '../../core/errors.js';
 import { RUN_ID_PATTERN } from '../../core/ids.js';
 import { metricOf } from '../../core/item-plan.js';
+import type { Placement } from '../../core/queues.js';
 import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
 import { readDataset, sampleRows } from '../../engine/datasets/index.js';
 import { checkModelFolder, modelDigest, readPack, runtimeOf, verifyPack, type ModelKind } from '../../engine/inference/index.js';
@@ -11,6 +12,7 @@ import { defaultRunId, modelPaths, recipeDigest, sharedModelProblem, type Loaded
 export interface PreparedRun {
   manifest: RunManifest;
   storeUri: string;
+  placement?: Placement;
   /** Rows that the run takes; some may turn out to be unusable when their pictures are read. */
   rows: number;
 }
@@ -53,7 +55,7 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
     software: software(),
     createdAt: new Date().toISOString(),
   };
-  return { manifest, storeUri: loaded.storeUri, rows };
+  return { manifest, storeUri: loaded.storeUri, placement: loaded.placement, rows };
 }
 
 async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntry> {

@@ -1,23 +1,46 @@
 import type { Client } from '@temporalio/client';
 import protobuf from '@temporalio/proto';
-import { TASK_QUEUES } from '../../core/queues.js';
+import { DEVICE_ROLES, TASK_QUEUES, gpuQueue, type DeviceRole } from '../../core/queues.js';
 
 const { TaskQueueType } = protobuf.temporal.api.enums.v1;
 
 /** Queues that no worker polls, so that steps on them wait. A worker that was killed counts for some minutes more. */
 export async function queuesWithoutWorker(client: Client): Promise<string[]> {
-  const { workflowService } = client.connection;
-  const described = await Promise.all(
-    Object.values(TASK_QUEUES).map(async (name) => {
-      const answer = await workflowService.describeTaskQueue({
-        namespace: client.options.namespace,
-        taskQueue: { name },
-        taskQueueType: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+  const names = Object.values(TASK_QUEUES);
+  const pollers = await Promise.all(names.map((name) => pollersOf(client, name)));
+  return names.filter((_, i) => pollers[i]!.length === 0);
+}
+
+export interface GpuWorker {
+  /** Its name, process and machine; of a worker that was given another identity, that one. */
+  identity: string;
+  roles: DeviceRole[];
+}
+
+/** A poll lasts a minute at most. */
+const POLLED_WITHIN_MS = 90_000;
+
+/** Workers that have polled the shared queue for models of late. One that was killed just now is still among them. */
+export async function gpuWorkers(client: Client): Promise<GpuWorker[]> {
+  const [shared, ...byRole] = await Promise.all(
+    [TASK_QUEUES.gpu, ...DEVICE_ROLES.map(gpuQueue)].map(async (name) => {
+      const recent = (await pollersOf(client, name)).filter(({ lastAccessTime }) => {
+        const seconds = Number(lastAccessTime?.seconds ?? 0);
+        return Date.now() - seconds * 1000 < POLLED_WITHIN_MS;
       });
-      return { name, pollers: answer.pollers?.length ?? 0 };
+      return recent.map(({ identity }) => identity ?? '');
     }),
   );
-  return described.filter(({ pollers }) => pollers === 0).map(({ name }) => name);
+  return [...new Set(shared)].sort().map((identity) => ({ identity, roles: DEVICE_ROLES.filter((_, i) => byRole[i]!.includes(identity)) }));
+}
+
+async function pollersOf(client: Client, name: string) {
+  const answer = await client.connection.workflowService.describeTaskQueue({
+    namespace: client.options.namespace,
+    taskQueue: { name },
+    taskQueueType: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+  });
+  return answer.pollers ?? [];
 }
 
 /** What to do about them; `null` where every queue has a worker. */

@@ -4,7 +4,7 @@ import type { Selection } from '../../activities/types.js';
 import { canonicalJson } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import { runWorkflowId } from '../../core/ids.js';
-import { TASK_QUEUES } from '../../core/queues.js';
+import { TASK_QUEUES, type Placement } from '../../core/queues.js';
 import type { AnalysisPlan, RunManifest } from '../../core/recipe.js';
 import { detectableGain } from '../../engine/metrics/index.js';
 import { openStore } from '../../engine/storage/index.js';
@@ -23,6 +23,8 @@ export interface StartOptions {
   selection?: Selection;
   /** 1 (first) to 5; steps of a more urgent run go before those of others. Default 3, the server's own middle. */
   priority?: number;
+  /** Which workers take model steps first, and how long steps wait for them. Default: what the recipe says. */
+  placement?: Placement;
 }
 
 export type Started = 'started' | 'attached' | 'finished';
@@ -40,7 +42,8 @@ export async function startRun(client: Client, prepared: PreparedRun, options: S
   const over = state?.finishedAt !== undefined && state.finishedAt !== null;
   if (await isOpen(client, manifest.runId)) return 'attached';
   if (over && state?.state !== 'cancelled' && state?.state !== 'failed') return 'finished';
-  await startWorkflow(client, manifest.runId, storeUri, options);
+  const placement = prepared.placement || options.placement ? { ...prepared.placement, ...options.placement } : undefined;
+  await startWorkflow(client, manifest.runId, storeUri, { ...options, placement });
   return 'started';
 }
 
@@ -90,8 +93,8 @@ function differences(before: unknown, now: unknown, path = ''): string[] {
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 export async function startWorkflow(client: Client, runId: string, store: string, options: StartOptions = {}): Promise<void> {
-  const { concurrency = DEFAULT_CONCURRENCY, links = null, selection = { kind: 'missing' }, priority } = options;
-  const input: RefineDatasetInput = { run: { runId, store }, selection, concurrency, links };
+  const { concurrency = DEFAULT_CONCURRENCY, links = null, selection = { kind: 'missing' }, priority, placement } = options;
+  const input: RefineDatasetInput = { run: { runId, store }, selection, concurrency, links, placement };
   try {
     await client.workflow.start('refineDataset', {
       workflowId: runWorkflowId(runId),

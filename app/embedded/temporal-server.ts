@@ -43,7 +43,7 @@ const BOUNDED_CACHES: Record<string, number> = {
   'history.hostLevelCacheMaxSize': 512,
   'history.eventsHostLevelCacheMaxSizeBytes': 8 * 2 ** 20,
 };
-const TYPE_NAMES = { KEYWORD: 'Keyword', INT: 'Int', DOUBLE: 'Double' } as const;
+const TYPE_NAMES = { KEYWORD: 'Keyword', KEYWORD_LIST: 'KeywordList', INT: 'Int', DOUBLE: 'Double' } as const;
 
 /**
  * Starts Temporal's development server with its UI on the loopback interface.

@@ -82,8 +82,10 @@ function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
   }
 }
 
+type Judges = Pick<RecipeShape, 'stop' | 'gate'> & { scores: Omit<RecipeShape['scores'], 'worker'> };
+
 /** Scores that may not be used so, and limits outside of their range. */
-export function* scoreFindings({ scores, stop, gate }: Pick<RecipeShape, 'scores' | 'stop' | 'gate'>): Iterable<CrossFinding> {
+export function* scoreFindings({ scores, stop, gate }: Judges): Iterable<CrossFinding> {
   const select = METRICS[scores.select.metric]!;
   if (select.needsTrueImage) {
     const fit = names((metric) => !metric.needsTrueImage);

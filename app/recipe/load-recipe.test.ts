@@ -66,6 +66,7 @@ test('fills in every default and keeps paths as written', async () => {
     batching: 'exact',
     budget: { images: null, seconds: null, usd: null },
   });
+  expect(loaded.placement).toBeUndefined();
   expect(loaded.baseDir).toBe(join(folder.root, 'recipes'));
   expect(loaded.storeUri).toBe(pathToFileURL(join(folder.root, 'recipes', 'runs')).href);
   expect(loaded.resolvePath('../pack')).toBe(join(folder.root, 'pack'));
@@ -106,6 +107,15 @@ test('overrides take YAML values, numbers and names of list entries', async () =
   expect(recipe.dataset).toMatchObject({ sample: null, limit: 3 });
   expect(recipe.arms.map((arm) => `${arm.name} ${arm.refine}`)).toEqual(['control append', 'written prepend', 'sham prepend']);
   expect(recipe.scores.report).toEqual([{ metric: 'psnr', model: null }]);
+});
+
+test('workers that it names are no part of the recipe', async () => {
+  const opt = 'arms.3={name: opt, feedback: {source: opt, model: ../pack/selector, image_encoder: ../pack/similarity}}';
+  const plain = await loadRecipe(await folder.write(FULL_RECIPE), [opt]);
+  const pins = ['generator.worker=big', 'arms.opt.feedback.worker=small', 'scores.worker=small'];
+  const pinned = await loadRecipe(await folder.write(FULL_RECIPE), [opt, ...pins]);
+  expect(pinned.placement).toEqual({ generate: 'big', feedback: { opt: 'small' }, score: 'small' });
+  expect(pinned.recipe).toEqual(plain.recipe);
 });
 
 test('a placebo does with feedback what its arm does; a rewrite replaces the caption', async () => {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { RefineError, type Recipe } from '../../core/index.js';
+import { RefineError, type Placement, type Recipe } from '../../core/index.js';
 import { storeUri } from '../../engine/storage/open-store.js';
 import { crossFindings } from './cross-checks.js';
 import { schemaFindings, withoutRefused, type Finding } from './issue-text.js';
@@ -8,12 +8,14 @@ import { modelFindings, withScoreModels } from './models-on-disk.js';
 import { RecipeError, type RecipeIssue } from './recipe-error.js';
 import { fieldName, messageOf, readRecipeSource, type RecipeSource } from './recipe-source.js';
 import { recipeSchema, type RecipeShape } from './schema.js';
-import { toRecipe } from './to-recipe.js';
+import { toPlacement, toRecipe } from './to-recipe.js';
 
 /** A recipe that passed every check, and where it came from. */
 export interface LoadedRecipe {
   /** Every default filled in; paths as they were written. */
   recipe: Recipe;
+  /** Workers that it names: no part of what a run is, as the store is none. */
+  placement?: Placement;
   /** Absolute: `file:///...` or `s3://bucket/prefix`. */
   storeUri: string;
   file: string;
@@ -47,7 +49,8 @@ export async function loadRecipe(file: string, overrides: string[] = []): Promis
 
   const issues = [...located(findings, source), ...source.issues];
   if (issues.length > 0 || !shape || !store || 'problem' in store) throw new RecipeError(issues);
-  return { recipe: toRecipe(withScoreModels(shape)), storeUri: store.uri, file, baseDir, resolvePath };
+  const [recipe, placement] = [toRecipe(withScoreModels(shape)), toPlacement(shape)];
+  return { recipe, placement, storeUri: store.uri, file, baseDir, resolvePath };
 }
 
 function findStore(store: string, baseDir: string): { uri: string } | { problem: string } {

@@ -18,7 +18,7 @@ export function scoreModel(score: ScoreShape, generatorModel: string): string | 
 export function withScoreModels(recipe: RecipeShape): RecipeShape {
   const filled = (score: ScoreShape) => ({ ...score, model: scoreModel(score, recipe.generator.model) });
   const { select, primary, report } = recipe.scores;
-  return { ...recipe, scores: { select: filled(select), primary: filled(primary), report: report.map(filled) } };
+  return { ...recipe, scores: { ...recipe.scores, select: filled(select), primary: filled(primary), report: report.map(filled) } };
 }
 
 /** Model folders that are not there, and a primary that judges with the selector's model. */

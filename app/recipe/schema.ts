@@ -42,6 +42,16 @@ const dataset = z.strictObject({
     .describe('Columns by whose values the report splits its tables; `attributes.shape` reaches into an object.'),
 });
 
+const worker = (what: string) =>
+  text()
+    .max(64)
+    .regex(RUN_ID_PATTERN)
+    .nullable()
+    .default(null)
+    .describe(
+      `Name of the \`gpu\` worker that ${what} first; where it does not come, any other. Results do not depend on it, and a run that is there keeps its id.`,
+    );
+
 const generator = z.strictObject({
   model: text().describe("Model folder in diffusers' ONNX layout; relative to the recipe file."),
   provider: text().default(LOCAL_PROVIDER).describe('`onnx`: the folder, on this machine. Remote providers are not in this version yet.'),
@@ -51,6 +61,7 @@ const generator = z.strictObject({
   negative_prompt: z.string().default('').describe('What the image should not show.'),
   height: pixels().describe("Image height in pixels, a multiple of 8; without it, the model's own."),
   width: pixels().describe("Image width in pixels, a multiple of 8; without it, the model's own."),
+  worker: worker('generates'),
 });
 
 const datasetFeedback = z.strictObject({
@@ -72,6 +83,7 @@ const optFeedback = z.strictObject({
   image_encoder: text().describe('ViT-MAE folder with the mask noise as an input; relative to the recipe file.'),
   memory: memory(),
   max_new_tokens: count().max(512).default(64).describe('Longest feedback, in tokens.'),
+  worker: worker('writes this feedback'),
 });
 
 const price = z.strictObject({
@@ -141,6 +153,7 @@ const scores = z.strictObject({
   select: score.prefault('clip_text').describe('Stops the loop and picks the best round; never sees the true image.'),
   primary: score.prefault('image_similarity').describe('The score that the claims are about; may not use the model of `select`.'),
   report: z.array(score).prefault(['ssim', 'psnr']).describe('Further scores in the tables.'),
+  worker: worker('embeds for them'),
 });
 
 const stop = z.strictObject({

@@ -1,4 +1,4 @@
-import type { ArmRecipe, FeedbackRecipe, Recipe } from '../../core/index.js';
+import type { ArmRecipe, FeedbackRecipe, Placement, Recipe } from '../../core/index.js';
 import type { ArmShape, RecipeShape } from './schema.js';
 
 /** From the names of the file to those of the program. The shape has passed all checks. */
@@ -35,7 +35,7 @@ export function toRecipe(shape: RecipeShape): Recipe {
     },
     rounds,
     arms: arms.map((arm) => toArm(arm, arms)),
-    scores,
+    scores: { select: scores.select, primary: scores.primary, report: scores.report },
     stop: { target: stop.target, patience: stop.patience, minGain: stop.min_gain },
     gate,
     batching,
@@ -44,6 +44,19 @@ export function toRecipe(shape: RecipeShape): Recipe {
     repeats,
     glossary,
   };
+}
+
+/** The workers that the recipe names; `undefined` where it names none. */
+export function toPlacement({ generator, arms, scores }: RecipeShape): Placement | undefined {
+  const pinned = arms.flatMap(({ name, feedback }) =>
+    feedback?.source === 'opt' && feedback.worker !== null ? [[name, feedback.worker]] : [],
+  );
+  const placement: Placement = {
+    ...(generator.worker === null ? {} : { generate: generator.worker }),
+    ...(scores.worker === null ? {} : { score: scores.worker }),
+    ...(pinned.length === 0 ? {} : { feedback: Object.fromEntries(pinned) as Record<string, string> }),
+  };
+  return Object.keys(placement).length === 0 ? undefined : placement;
 }
 
 /** A placebo does with another item's feedback what its arm does with its own, or it would be no placebo of it. */

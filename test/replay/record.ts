@@ -93,6 +93,16 @@ test('a run in which an item fails in a step, and its retry', async () => {
   await scorer.ended;
 });
 
+test('a run whose steps are pinned to a worker that is not there', async () => {
+  const scorer = await cluster.worker('cpu');
+  const run = begin('elsewhere', { limit: 1, arms: [CONTROL], generator: { worker: 'nobody' } });
+  await run.start('--worker-wait', '1');
+  await run.follow(0);
+  saveAll('elsewhere', 'creature-0601', 'elsewhere');
+  scorer.signal('SIGTERM');
+  await scorer.ended;
+});
+
 test('a run that is done, and one over its records', async () => {
   const scorer = await cluster.worker('cpu');
   const recipe = { arms: [CONTROL, WRITTEN, PLACEBO] };

@@ -35,7 +35,7 @@ async function replay(workflowBundle: WorkflowBundle): Promise<Record<string, st
 }
 
 test('there is a history of every workflow and of every way it can go', () => {
-  const ways = ['cancelled', 'done', 'failed', 'recorded', 'retried'];
+  const ways = ['cancelled', 'done', 'elsewhere', 'failed', 'recorded', 'retried'];
   const workflows = ['refine-dataset', 'refine-item', 'refine-partition'];
   expect(files.sort()).toEqual(expect.arrayContaining(workflows.flatMap((workflow) => ways.map((way) => `${workflow}-${way}.json`))));
 });

@@ -8,14 +8,16 @@ import type { Command } from 'commander';
 import type { Client } from '@temporalio/client';
 import pc from '../colours.js';
 import { findTemporalCli } from '#temporal-cli';
-import { FAIR_QUEUES } from '../../../core/queues.js';
+import { DEVICE_ROLES, FAIR_QUEUES } from '../../../core/queues.js';
 import { SEARCH_ATTRIBUTES } from '../../../core/search-attributes.js';
 import { verifyPack } from '../../../engine/inference/index.js';
 import { makeFolder, openStore } from '../../../engine/storage/index.js';
 import { connect, findServer } from '../../client/connect.js';
 import { servesInTurn } from '../../client/probe-fairness.js';
+import { gpuWorkers } from '../../client/queues.js';
 import { storeOf, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
+import { findDevices } from '../find-devices.js';
 import { print, printJson } from '../output.js';
 
 /** One thing that was looked at. `advice` says what to do where it is not well. */
@@ -35,6 +37,7 @@ export function doctorCommand(program: Command): void {
         node(),
         machine(),
         await library('onnxruntime-node'),
+        await devices(),
         await library('sharp'),
         await temporalCli(),
         ...(await server(options)),
@@ -81,6 +84,19 @@ async function library(name: string): Promise<Finding> {
   }
 }
 
+async function devices(): Promise<Finding> {
+  const check = 'devices';
+  try {
+    const found = await findDevices();
+    const list = found.map(({ id, what, ready }) => `${id} (${what}${ready ? '' : ', libraries not installed'})`).join(', ');
+    const missing = [...new Set(found.filter(({ ready }) => !ready).map(({ provider }) => provider))];
+    if (missing.length === 0) return { check, ok: true, found: list };
+    return { check, ok: true, found: list, advice: `for ${missing.join(' and ')}: \`npm rebuild onnxruntime-node\` fetches the libraries` };
+  } catch (error) {
+    return { check, ok: true, found: `could not be asked for: ${firstLine(error)}` };
+  }
+}
+
 async function temporalCli(): Promise<Finding> {
   const cli = findTemporalCli();
   if (!cli)
@@ -113,7 +129,7 @@ async function server(options: CommonOptions): Promise<Finding[]> {
           ? 'search attributes registered'
           : `search attributes come with the first orchestrator worker (${missing.join(', ')})`;
       const found = `${settings.connectionOptions.address}, namespace ${namespace}; ${attributes}`;
-      return [{ check, ok: true, found }, await fairQueues(client)];
+      return [{ check, ok: true, found }, await workers(client), await fairQueues(client)];
     } finally {
       await close();
     }
@@ -122,6 +138,13 @@ async function server(options: CommonOptions): Promise<Finding[]> {
       return [{ check, ok: true, found: 'the embedded one of this store is not up; `run` starts it again' }];
     return [{ check, ok: false, found: firstLine(error), advice: 'start it, or unset TEMPORAL_ADDRESS and one is started for you' }];
   }
+}
+
+async function workers(client: Client): Promise<Finding> {
+  const check = 'gpu workers';
+  const found = await gpuWorkers(client);
+  const list = found.map(({ identity, roles }) => (roles.length === DEVICE_ROLES.length ? identity : `${identity} (${roles.join(', ')})`));
+  return { check, ok: true, found: list.length === 0 ? 'none has polled of late' : list.join('; ') };
 }
 
 async function fairQueues(client: Client): Promise<Finding> {

@@ -30,6 +30,7 @@ export function withStartOptions(command: Command): Command {
   const started = command
     .option('--concurrency <n>', 'items in flight (default: 8)', itemsInFlight)
     .option('--priority <n>', '1 (first) to 5: steps of a more urgent run go before those of others (default: 3)', integer(1, 5))
+    .option('--worker-wait <s>', 'seconds that a step waits for one worker before any other may have it (default: 60)', integer(1, 86_400))
     .option('--detach', 'start it and return; needs a server that stays');
   return withServerOptions(withCommonOptions(started));
 }

@@ -4,7 +4,7 @@ import { cancelRun, itemsToRetry, pauseRun, resumeRun, retryRun, setConcurrency,
 import { getStatus, isOver } from '../../client/status.js';
 import { InvalidInput } from '../../../core/errors.js';
 import { mustConnect, openRun, withCommonOptions, type CommonOptions } from '../context.js';
-import { follow, withServer, type ExecuteOptions } from '../execute-run.js';
+import { follow, startOptions, withServer, type ExecuteOptions } from '../execute-run.js';
 import { print, printJson } from '../output.js';
 import { finish, itemsInFlight, withStartOptions } from './run.js';
 
@@ -76,8 +76,7 @@ async function retry(runId: string, options: ExecuteOptions & { item: string[] }
     return;
   }
   await withServer(run.storeUri, options, async (open, embedded) => {
-    const { concurrency, priority } = options;
-    await retryRun(open.client, run, options.item, { concurrency, priority, links: open.settings.web });
+    await retryRun(open.client, run, options.item, startOptions(options, open));
     if (options.detach) {
       const status = await getStatus(open.client, run);
       return finish({ status, report: null, store: run.storeUri, ui: open.settings.ui, embedded }, options);

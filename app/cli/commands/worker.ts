@@ -4,7 +4,8 @@ import { Option } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
 import type { QueueRole } from '../../../core/item-plan.js';
 import { storeUri } from '../../../engine/storage/index.js';
-import { createWorker } from '../../../workers/index.js';
+import { DEVICE_ROLES, type DeviceRole } from '../../../core/queues.js';
+import { createWorker, defaultName, GRACE_SECONDS } from '../../../workers/index.js';
 import { findServer } from '../../client/connect.js';
 import { tracing } from '../../client/tracing.js';
 import { ServiceUnreachable } from '../../client/service-unreachable.js';
@@ -15,6 +16,10 @@ interface WorkerCommandOptions extends CommonOptions, TelemetryOptions {
   queue: QueueRole;
   device: number;
   provider: string;
+  name?: string;
+  roles?: DeviceRole[];
+  batch?: number;
+  grace: number;
   buildId?: string;
 }
 
@@ -25,10 +30,21 @@ export function workerCommand(program: Command): void {
     .addOption(new Option('--queue <role>', 'what it works on').choices(['orchestrator', 'cpu', 'gpu']).makeOptionMandatory())
     .option('--device <n>', 'device of a gpu worker; one worker a device', integer(0, 1023), 0)
     .option('--provider <name>', 'ONNX Runtime execution provider of a gpu worker', 'cpu')
+    .option('--name <name>', 'of a gpu worker, for recipes that pin steps to it (default: <hostname>-<provider>-<device>)')
+    .option('--roles <list>', `what a gpu worker is for, of ${DEVICE_ROLES.join(',')} (default: all)`, (text) => text.split(','))
+    .option(
+      '--batch <n>',
+      'most compatible requests that its device runs as one; it takes on twice as many steps (default: 1)',
+      integer(1, 256),
+    )
+    .option('--grace <s>', 'seconds that its steps are given to end when it is stopped', integer(0, 86_400), GRACE_SECONDS)
     .option('--build-id <id>', 'version of an orchestrator in the worker deployment "refineloop"; see docs/deploying.md');
   withTelemetryOptions(withCommonOptions(command)).action(async (options: WorkerCommandOptions) => {
     if (options.buildId !== undefined && options.queue !== 'orchestrator')
       throw new InvalidInput(`--build-id is for orchestrators: a worker on queue ${options.queue} runs no workflows`);
+    const forGpu = (['name', 'roles', 'batch'] as const).filter((option) => options[option] !== undefined);
+    if (options.queue !== 'gpu' && forGpu.length > 0)
+      throw new InvalidInput(`--${forGpu[0]} is for gpu workers: a worker on queue ${options.queue} has no device`);
     if (options.buildId === '') throw new InvalidInput('--build-id is empty; name the version, such as 1.1.0');
     const settings = await findServer({ ...options, storeUri: storeOf(options) });
     if (!settings)
@@ -42,11 +58,15 @@ export function workerCommand(program: Command): void {
     try {
       // A store that is named here is where this machine sees it; else the run says where it is.
       const store = options.store === undefined ? undefined : storeUri(options.store, process.cwd());
-      const { queue: role, device, provider, buildId } = options;
+      const { queue: role, device, provider, roles, batch, buildId, grace: graceSeconds } = options;
+      const name = options.name ?? defaultName(provider, device);
       const plugins = traces ? [traces.plugin] : [];
-      const worker = await createWorker({ connection, namespace, role, device, provider, store, buildId, plugins });
+      const how = { role, device, provider, name, roles, batch, store, buildId, graceSeconds, plugins };
+      const worker = await createWorker({ connection, namespace, ...how });
+      const on = `${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}`;
+      const as = role === 'gpu' ? `, name ${name}, roles ${(roles ?? DEVICE_ROLES).join(' ')}` : '';
       log(
-        `worker on queue ${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}, server ${connectionOptions.address ?? 'localhost:7233'}, namespace ${namespace}, pid ${process.pid}`,
+        `worker on queue ${on}, server ${connectionOptions.address ?? 'localhost:7233'}, namespace ${namespace}, pid ${process.pid}${as}`,
       );
       await worker.run();
     } finally {

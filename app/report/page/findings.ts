@@ -162,7 +162,25 @@ function compute(doc: ResultsDocument, timings: Timings | null): Markup | false 
       ? ` ${recorded} steps were recorded already, by an earlier run or by another arm of this one, and cost nothing here: arms that found theirs recorded look cheaper.`
       : ''
   }`;
-  return section('compute', 'Gain against compute', lead, chart);
+  return section('compute', 'Gain against compute', lead, markup`${chart} ${devices(timings)}`);
+}
+
+function devices({ devices }: Timings): Markup | false {
+  const rows = Object.entries(devices)
+    .filter(([, { attempts }]) => attempts > 0)
+    .map(([device, { statuses, attempts, seconds }]): Content[] => [
+      device,
+      statuses.completed ?? 0,
+      attempts - (statuses.completed ?? 0) || NONE,
+      formatSeconds(seconds),
+    ]);
+  return (
+    rows.length > 0 &&
+    markup`<details>
+      <summary>${rows.length} ${rows.length > 1 ? 'devices' : 'device'}: ${rows.map(([device]) => device).join(', ')}</summary>
+      ${textTable('Devices', ['device', 'steps', 'attempts without a result', 'seconds of steps'], rows)}
+    </details>`
+  );
 }
 
 function strata(doc: ResultsDocument): Markup | false {

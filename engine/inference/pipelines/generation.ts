@@ -26,6 +26,7 @@ export class Generation {
   done: number;
   private sample: Float32Array;
   private readonly guided: boolean;
+  private readonly begun: { at: number; done: number };
   private keptAt = performance.now();
   private readonly context: FloatTensor;
 
@@ -46,6 +47,7 @@ export class Generation {
     const noise = new TorchRandom(request.seed).randn(dims.reduce((a, b) => a * b));
     const resume = usable(request.resume, noise.length, this.total);
     this.done = resume?.done ?? 0;
+    this.begun = { at: this.keptAt, done: this.done };
     this.sample = resume?.latents ?? noise.map((x) => x * scheduler.initNoiseSigma);
     if (resume) scheduler.restore(resume.done, resume.scheduler);
   }
@@ -85,12 +87,23 @@ export class Generation {
     checkFinite(this.sample, `the latents after step ${this.done} of ${this.total}`);
     this.hooks.onStep?.(this.done, this.total);
     const isDue = this.done % CHECKPOINT_STEPS === 0 && this.done < this.total;
-    if (isDue && performance.now() - this.keptAt > CHECKPOINT_SECONDS * 1000) {
-      this.hooks.onCheckpoint?.({ done: this.done, latents: this.sample, scheduler: this.scheduler.save() });
-      this.keptAt = performance.now();
-    }
+    if (isDue && isSlow(this.keptAt)) this.keep();
+  }
+
+  /** Throws the signal's reason once it is aborted, and leaves a checkpoint of what has taken long enough. */
+  throwIfAborted(): void {
+    const { signal } = this.hooks;
+    if (signal?.aborted && this.done > this.begun.done && isSlow(this.begun.at)) this.keep();
+    signal?.throwIfAborted();
+  }
+
+  private keep(): void {
+    this.hooks.onCheckpoint?.({ done: this.done, latents: this.sample, scheduler: this.scheduler.save() });
+    this.keptAt = performance.now();
   }
 }
+
+const isSlow = (since: number): boolean => performance.now() - since > CHECKPOINT_SECONDS * 1000;
 
 /** One of another size or number of steps is of another request. */
 function usable(resume: Checkpoint | undefined, latents: number, total: number): Checkpoint | undefined {

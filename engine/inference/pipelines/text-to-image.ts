@@ -52,7 +52,7 @@ export interface Picture {
 export interface GenerationHooks {
   /** After each denoising step; `done` counts from 1. */
   onStep?: (done: number, total: number) => void;
-  /** Every few denoising steps of a generation that is slow enough for it. */
+  /** Every few denoising steps of a generation that is slow enough for it, and when it is cancelled. */
   onCheckpoint?: (checkpoint: Checkpoint) => void;
   /** Looked at between denoising steps; its reason is thrown. */
   signal?: AbortSignal;
@@ -149,7 +149,7 @@ export class TextToImage {
     const open = () => results.flatMap((one, i) => (one.status === 'fulfilled' && one.value.done < one.value.total ? [i] : []));
     for (let rest = open(); rest.length > 0; rest = open()) {
       const at = (i: number) => settled(results[i]!);
-      for (const i of rest) results[i] = await settle(() => (at(i).hooks.signal?.throwIfAborted(), at(i)));
+      for (const i of rest) results[i] = await settle(() => (at(i).throwIfAborted(), at(i)));
       const live = rest.filter((i) => results[i]!.status === 'fulfilled');
       const feeds = live.map((i) => at(i).feed(this.timestepDims));
       const outputs = await settle(() => this.unet.run(feeds, batching));

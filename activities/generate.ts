@@ -63,10 +63,12 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
       const options = { signal, onProgress: progress, onStart: started, onCheckpoint };
       const { batching } = manifest.runtime;
       const host = hostOf(services, manifest);
-      const made = await host.generate({ model, batching, ...request, ...(resume ? { resume } : {}) }, options).catch(async (error: unknown) => {
-        await writing; // Whoever goes on with it finds it.
-        throw isKept && RefineError.is(error) && LOST_WITH_DEVICE.includes(error.code) ? new LeftHalfMade(error, services.name) : error;
-      });
+      const made = await host
+        .generate({ model, batching, ...request, ...(resume ? { resume } : {}) }, options)
+        .catch(async (error: unknown) => {
+          await writing; // Whoever goes on with it finds it.
+          throw isKept && RefineError.is(error) && LOST_WITH_DEVICE.includes(error.code) ? new LeftHalfMade(error, services.name) : error;
+        });
       const image = await store.putArtifact(made.png, 'image/png', inputs);
       await writing;
       if (isKept) await store.checkpoints.remove(key).catch(() => undefined);

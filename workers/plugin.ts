@@ -31,6 +31,10 @@ export interface RefineLoopPluginOptions {
   roles?: readonly DeviceRole[];
   /** Most compatible requests that a `gpu` worker's device runs as one; it takes on twice as many steps. Default 1. */
   batch?: number;
+  /** MiB of weights that a `gpu` worker's device keeps; above it the least recently used models are let go. Default: no bound. */
+  modelMemoryMb?: number;
+  /** MiB of memory above which a `gpu` worker's host is killed: what ran fails as OutOfMemory, and the worker lives. Default: no limit. Linux only. */
+  memoryLimitMb?: number;
   /** Where this machine sees the store, when that is elsewhere than where runs are started. */
   store?: string;
   /** Maps a model's path as the run names it to where this machine has it. */
@@ -60,11 +64,11 @@ export class RefineLoopPlugin extends SimplePlugin {
   private siblings: WorkerOptions[] = [];
 
   constructor(options: RefineLoopPluginOptions) {
-    const { role, device = 0, provider = 'cpu', threads, batch = 1, store, modelPath } = options;
+    const { role, device = 0, provider = 'cpu', threads, batch = 1, modelMemoryMb, memoryLimitMb, store, modelPath } = options;
     const gpu = { name: options.name ?? defaultName(provider, device), roles: options.roles ?? DEVICE_ROLES, slots: 2 * batch };
     if (role === 'gpu') checkGpuOptions(gpu.name, gpu.roles, batch);
     const onBusy = (seconds: number) => metrics().deviceBusy.record(seconds, { device: services.device });
-    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads, batch, onBusy }) : null;
+    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads, batch, modelMemoryMb, memoryLimitMb, onBusy }) : null;
     const worker = `${hostname()}-${process.pid}-${role}${role === 'gpu' ? `-${device}` : ''}`;
     const services = new ActivityServices({ worker, host, metrics, store, modelPath, ...(host ? gpu : {}) });
     super({

@@ -19,9 +19,19 @@ interface WorkerCommandOptions extends CommonOptions, TelemetryOptions {
   name?: string;
   roles?: DeviceRole[];
   batch?: number;
+  modelMemory?: number;
+  memoryLimit?: number;
   grace: number;
   buildId?: string;
 }
+
+const FOR_GPU = [
+  ['name', '--name'],
+  ['roles', '--roles'],
+  ['batch', '--batch'],
+  ['modelMemory', '--model-memory'],
+  ['memoryLimit', '--memory-limit'],
+] as const;
 
 export function workerCommand(program: Command): void {
   const command = program
@@ -37,14 +47,20 @@ export function workerCommand(program: Command): void {
       'most compatible requests that its device runs as one; it takes on twice as many steps (default: 1)',
       integer(1, 256),
     )
+    .option('--model-memory <mib>', 'weights that the device of a gpu worker keeps loaded (default: all)', integer(1, 2 ** 31))
+    .option(
+      '--memory-limit <mib>',
+      'memory above which the inference process of a gpu worker is killed (default: none)',
+      integer(1, 2 ** 31),
+    )
     .option('--grace <s>', 'seconds that its steps are given to end when it is stopped', integer(0, 86_400), GRACE_SECONDS)
     .option('--build-id <id>', 'version of an orchestrator in the worker deployment "refineloop"; see docs/deploying.md');
   withTelemetryOptions(withCommonOptions(command)).action(async (options: WorkerCommandOptions) => {
     if (options.buildId !== undefined && options.queue !== 'orchestrator')
       throw new InvalidInput(`--build-id is for orchestrators: a worker on queue ${options.queue} runs no workflows`);
-    const forGpu = (['name', 'roles', 'batch'] as const).filter((option) => options[option] !== undefined);
-    if (options.queue !== 'gpu' && forGpu.length > 0)
-      throw new InvalidInput(`--${forGpu[0]} is for gpu workers: a worker on queue ${options.queue} has no device`);
+    const forGpu = FOR_GPU.find(([option]) => options[option] !== undefined);
+    if (options.queue !== 'gpu' && forGpu)
+      throw new InvalidInput(`${forGpu[1]} is for gpu workers: a worker on queue ${options.queue} has no device`);
     if (options.buildId === '') throw new InvalidInput('--build-id is empty; name the version, such as 1.1.0');
     const settings = await findServer({ ...options, storeUri: storeOf(options) });
     if (!settings)
@@ -59,9 +75,10 @@ export function workerCommand(program: Command): void {
       // A store that is named here is where this machine sees it; else the run says where it is.
       const store = options.store === undefined ? undefined : storeUri(options.store, process.cwd());
       const { queue: role, device, provider, roles, batch, buildId, grace: graceSeconds } = options;
+      const memory = { modelMemoryMb: options.modelMemory, memoryLimitMb: options.memoryLimit };
       const name = options.name ?? defaultName(provider, device);
       const plugins = traces ? [traces.plugin] : [];
-      const how = { role, device, provider, name, roles, batch, store, buildId, graceSeconds, plugins };
+      const how = { role, device, provider, name, roles, batch, ...memory, store, buildId, graceSeconds, plugins };
       const worker = await createWorker({ connection, namespace, ...how });
       const on = `${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}`;
       const as = role === 'gpu' ? `, name ${name}, roles ${(roles ?? DEVICE_ROLES).join(' ')}` : '';

@@ -7,13 +7,14 @@
  * The binary is `minio` on PATH, else one of this project's cache: taken out of the Docker image where Docker works, else built with Go.
  */
 import { spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { cachedBinary, goInstall } from '../scripts/cached-binary.mjs';
 import { run, step, StepError } from '../scripts/setup-step.mjs';
-import { cacheFolder, findOnPath } from '../scripts/temporal-cli.mjs';
+import { findOnPath } from '../scripts/temporal-cli.mjs';
 
 /** Last version of the server that is open source (AGPL-3.0); it runs beside this program and is no part of it. */
 const VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c';
@@ -25,31 +26,12 @@ export const PASSWORD = 'refineloop-secret';
 export const BUCKET = 'refineloop';
 
 /** Path of a MinIO server, which is fetched or built where there is none. @throws StepError with what to do */
-export async function findOrInstallMinio() {
-  const onPath = findOnPath(['minio']);
-  if (onPath) return onPath;
-  const folder = join(cacheFolder(), `minio-${VERSION}`);
-  const binary = join(folder, 'minio');
-  if (isExecutable(binary)) return binary;
-  const temporary = `${folder}.${process.pid}`;
-  mkdirSync(temporary, { recursive: true });
-  try {
-    const [docker, go] = [findOnPath(['docker']), findOnPath(['go'])];
-    if (!(docker && (await fromImage(docker, temporary)))) {
-      if (!go) throw new StepError('failed: MinIO is needed: install `minio`, Docker, or Go 1.24 or newer (go.dev/dl)');
-      // Its modules and its cache, gigabytes, go when the binary is there.
-      const own = { GOBIN: temporary, GOPATH: join(temporary, 'go'), GOCACHE: join(temporary, 'cache'), GOFLAGS: '-trimpath -modcacherw' };
-      const env = { ...process.env, ...own };
-      const install = () => run(go, ['install', MODULE], { env });
-      // Hundreds of modules: one that did not come the first time comes the second, and the others are there already.
-      await step(`MinIO (go install ${MODULE}, 2 to 6 minutes once)`, () => install().catch(install));
-    }
-    mkdirSync(folder, { recursive: true });
-    renameSync(join(temporary, 'minio'), binary);
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
-  return binary;
+export function findOrInstallMinio() {
+  return cachedBinary('minio', VERSION, async (folder) => {
+    const docker = findOnPath(['docker']);
+    if (docker && (await fromImage(docker, folder))) return;
+    await goInstall('MinIO, 2 to 6 minutes once', MODULE, folder);
+  });
 }
 
 /** False: Docker does not work here, or has not the image. */
@@ -62,15 +44,6 @@ async function fromImage(docker, folder) {
     return true;
   } catch (error) {
     if (!(error instanceof StepError)) throw error;
-    return false;
-  }
-}
-
-function isExecutable(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
     return false;
   }
 }

@@ -42,7 +42,8 @@ export function findOnPath(names, env = process.env) {
   return candidates.find(isExecutable) ?? null;
 }
 
-function isExecutable(path) {
+/** Whether it is a file that may be run. */
+export function isExecutable(path) {
   try {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();

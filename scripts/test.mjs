@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { setup } from './setup.mjs';
 import { StepError } from './setup-step.mjs';
 import { findOrInstallMinio } from '../infra/minio.mjs';
-import { findOrInstallChromium, testEnvironment } from './test-needs.mjs';
+import { findOrInstallToxiproxy } from '../infra/toxiproxy.mjs';
+import { findOrInstallChromium, findOrInstallFaketime, testEnvironment } from './test-needs.mjs';
 import { findSuites } from './test-suites.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,8 +20,11 @@ const bin = (...path) => join(ROOT, 'node_modules', ...path);
 /** A suite that takes longer hangs: it is ended and counts as failed. */
 const SUITE_LIMIT_MS = 30 * 60_000;
 
-/** Suites that start a MinIO. */
-const USES_MINIO = ['test/storage', 'test/faults'];
+/** Servers that suites start. Found or built before the tests, whose home is gone when they end. */
+const SERVERS = {
+  'test/storage': [findOrInstallMinio],
+  'test/faults': [findOrInstallMinio, findOrInstallToxiproxy, findOrInstallFaketime],
+};
 
 /** Whole-tree checks; each counts as one test. */
 const CHECKS = [
@@ -64,8 +68,7 @@ async function runSuites() {
     for (const [i, suite] of suites.entries()) {
       heading(suite.name);
       if (suite.name === 'test/browser') env.CHROMIUM_PATH = await needed(findOrInstallChromium);
-      // Here and not in the tests, whose home is gone when they end.
-      if (USES_MINIO.includes(suite.name)) await needed(findOrInstallMinio);
+      for (const find of SERVERS[suite.name] ?? []) await needed(find);
       const file = join(results, `${i}.json`);
       // Suites under test/ start servers and processes of their own: one at a time.
       const workers = suite.name.startsWith('test/') ? ['--runInBand'] : [];
@@ -87,7 +90,6 @@ async function runSuites() {
   }
 }
 
-/** The browser's path; a suite that lacks it fails in its own tests, and the reason is counted here. */
 /** What a suite needs; where it is not to be had, that is said and the suite fails by itself. */
 async function needed(find) {
   try {

@@ -27,6 +27,10 @@ export interface ExecuteOptions extends CommonOptions {
   devices?: number;
   workerWait?: number;
   selection?: Selection;
+  /** The embedded server and workers are started again where they are killed. */
+  supervised?: boolean;
+  /** Begun when the run has begun on an embedded server. `say`: a line to whoever watches. */
+  during?(embedded: Embedded, name: RunName, say: (line: string) => void): void;
 }
 
 /** A run that was seen to its end (or, detached, only begun), and where to look at it. */
@@ -60,7 +64,7 @@ export async function executeRun(prepared: PreparedRun, options: ExecuteOptions)
     await startRun(open.client, prepared, startOptions(options, open));
     if (options.detach)
       return { status: await getStatus(open.client, name), report: null, store: storeUri, ui: runUi(open, name.runId), embedded };
-    return follow(open, name, embedded);
+    return follow(open, name, embedded, options.during);
   });
 }
 
@@ -70,14 +74,22 @@ export function startOptions({ concurrency, priority, workerWait: waitSeconds }:
 }
 
 /** Shows an open run until it ends, and writes its report. */
-export async function follow(open: OpenClient, name: RunName, embedded: Embedded | null): Promise<Executed> {
+export async function follow(
+  open: OpenClient,
+  name: RunName,
+  embedded: Embedded | null,
+  during?: ExecuteOptions['during'],
+): Promise<Executed> {
   const ui = runUi(open, name.runId);
   const reader = await StatusReader.open(open.client, name);
   const display = progressDisplay(reader, { ui });
   const interrupt = onInterrupt();
   const ended = waitForRun(open.client, name.runId).then(() => 'ended' as const);
   const waits: Array<Promise<'ended' | 'interrupted'>> = [ended, interrupt.signalled.then(() => 'interrupted' as const)];
-  if (embedded) waits.push(embedded.broken);
+  if (embedded) {
+    waits.push(embedded.broken);
+    during?.(embedded, name, display.say);
+  }
   let outcome: 'ended' | 'interrupted' | undefined;
   try {
     const over = Promise.race(waits);

@@ -11,6 +11,8 @@ export interface ProgressDisplay {
   update(status: RunStatus, advice?: string | null): void;
   /** The run could not be looked at just now. */
   trouble(message: string): void;
+  /** A line that stays. */
+  say(line: string): void;
   end(): void;
 }
 
@@ -29,6 +31,10 @@ export function progressDisplay(reader: StatusReader, links: { ui: string | null
       draw([...lines, advice ? pc.yellow(advice) : ''].filter((line) => line !== '').join('\n'));
     },
     trouble: (message) => draw(pc.yellow(message)),
+    say(line) {
+      draw.clear();
+      note(line);
+    },
     end: () => draw.done(),
   };
 }
@@ -42,6 +48,7 @@ function plainLines(rate: (status: RunStatus) => number): ProgressDisplay {
       note([...statusLines(status, rate(status)), advice ?? ''].filter((line) => line !== '').join('  '));
     },
     trouble: note,
+    say: note,
     end: () => undefined,
   };
 }

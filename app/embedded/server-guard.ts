@@ -27,7 +27,8 @@ function stop(): void {
 }
 
 process.on('disconnect', stop);
-process.on('message', stop);
+// A parent that wants to see what becomes of a server that is killed.
+process.on('message', () => server.kill('SIGKILL'));
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', stop);
 server.on('error', (error) => {

@@ -14,6 +14,7 @@ import { embeddedFolder, removeServerFile, writeServerFile } from '../client/ser
 import { serveStore } from '../web/serve.js';
 import { claim } from './claim.js';
 import { requireFreeSpace, watchFreeSpace } from './free-space.js';
+import { superviseServer, superviseWorkers, type EmbeddedWorker } from './supervised.js';
 import { installTelemetry, jsonValue, type TelemetryOptions } from './telemetry.js';
 import { choosePort, startTemporalServer } from './temporal-server.js';
 
@@ -24,7 +25,12 @@ export interface EmbeddedOptions extends TelemetryOptions {
   webPort?: number;
   /** Inference hosts on this machine's CPU, each with its share of the cores. Default: {@link defaultDevices}. */
   devices?: number;
+  /** Workers in processes of their own; what is killed of them and the server is started again. */
+  supervised?: boolean;
 }
+
+/** Ways to kill a part of an embedded server that is supervised. Each says what it was; `null`: there was nothing of the kind. */
+export type Crashes = Record<'server' | 'worker' | 'host', (chance: number) => string | null>;
 
 /** Server, workers and web page in and beside this process. */
 export interface Embedded {
@@ -35,6 +41,8 @@ export interface Embedded {
   broken: Promise<never>;
   /** Says something to whoever reads stderr, in the format of the workers' log. */
   log(message: string): void;
+  /** Where it is supervised. */
+  crashes: Crashes | null;
   stop(): Promise<void>;
 }
 
@@ -68,7 +76,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     stopping.push(space.stop);
     const log = installLog(join(folder, 'workers.log'), options);
     const webPort = await choosePort(options.webPort, USUAL_WEB_PORT, '--web-port');
-    const server = await startTemporalServer({
+    const server = await (options.supervised ? superviseServer : startTemporalServer)({
       database: join(folder, 'temporal.sqlite'),
       logFile: join(folder, 'temporal.log'),
       port: options.port,
@@ -77,8 +85,15 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     stopping.push(server.stop);
     const web = await serveStore(store, webPort);
     stopping.push(web.close);
-    const workers = await startWorkers(server.address, options.devices ?? defaultDevices(), await tracing(log));
+    const wanted = workersOf(options.devices ?? defaultDevices());
+    const processes = options.supervised ? await superviseWorkers(server.address, wanted, join(folder, 'workers.log')) : null;
+    const workers = processes ?? (await startWorkers(server.address, wanted, await tracing(log)));
     stopping.push(workers.stop);
+    const crashes = processes && {
+      server: () => (server.crash(), 'the Temporal server'),
+      worker: processes.crashWorker,
+      host: processes.crashHost,
+    };
     const settings = {
       connectionOptions: { address: server.address },
       namespace: NAMESPACE,
@@ -95,7 +110,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     });
     const broken = Promise.race([died, workers.failed, space.full]);
     broken.catch(() => undefined); // Whoever waits hears of it.
-    return { open, ui: server.ui, web: web.url, broken, log, stop };
+    return { open, ui: server.ui, web: web.url, broken, log, crashes, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -120,20 +135,22 @@ function defaultDevices(): number {
   return Math.min(2, availableParallelism());
 }
 
-async function startWorkers(
-  address: string,
-  devices: number,
-  traces: Tracing | null,
-): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
+/** One a queue, and of those for models one a device, with its share of the cores. */
+function workersOf(devices: number): EmbeddedWorker[] {
   const threads = Math.max(1, Math.floor(availableParallelism() / devices));
   const hosts = Array.from({ length: devices }, (_, device) => ({ role: 'gpu' as const, device, threads }));
-  const options = [{ role: 'orchestrator' as const }, { role: 'cpu' as const }, ...hosts];
+  return [{ role: 'orchestrator' as const }, { role: 'cpu' as const }, ...hosts].map((worker) => ({ ...worker, namespace: NAMESPACE }));
+}
+
+async function startWorkers(
+  address: string,
+  options: EmbeddedWorker[],
+  traces: Tracing | null,
+): Promise<{ failed: Promise<never>; stop(): Promise<void> }> {
   // A connection each: the SDK refuses two workers on one queue of one connection.
   const connections = await Promise.all(options.map(() => NativeConnection.connect({ address })));
   const workers = await Promise.all(
-    options.map((option, i) =>
-      createWorker({ connection: connections[i]!, namespace: NAMESPACE, plugins: traces ? [traces.plugin] : [], ...option }),
-    ),
+    options.map((option, i) => createWorker({ connection: connections[i]!, plugins: traces ? [traces.plugin] : [], ...option })),
   );
   const runs = workers.map((worker) => worker.run());
   const failed = new Promise<never>((_, reject) => runs.forEach((run) => void run.catch(reject)));

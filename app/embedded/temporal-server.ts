@@ -28,6 +28,8 @@ export interface TemporalServer {
   ui: string;
   /** Resolves when the server ends, however. */
   ended: Promise<void>;
+  /** SIGKILL, as a crash would end it. */
+  crash(): void;
   stop(): Promise<void>;
 }
 
@@ -86,7 +88,8 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
     await ended;
     log.end();
   };
-  return { address, ui: `http://${HOST}:${uiPort}`, ended, stop };
+  const crash = () => void (guard.connected && guard.send('crash'));
+  return { address, ui: `http://${HOST}:${uiPort}`, ended, crash, stop };
 }
 
 /** Arguments of the CLI; infra/compose.yaml gives the same ones. */

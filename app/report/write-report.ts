@@ -1,3 +1,4 @@
+import { digestOf } from '../../core/content-hash.js';
 import type { Digest } from '../../core/types.js';
 import type { LedgerRow } from '../../engine/storage/ledger-rows.js';
 import { resultsCsv } from './formats/csv.js';
@@ -76,3 +77,6 @@ export async function writeReport(
 }
 
 export const resultsJson = (value: ResultsDocument | Timings): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** What a run came to, under whatever id: SHA-256 of `report --json` without its `runId`. Equal results have equal digests. */
+export const resultsDigest = ({ runId: _, ...results }: ResultsDocument): Digest => digestOf(JSON.stringify(results));

@@ -1,10 +1,10 @@
 /** Stores that cannot be written: said clearly, exit code 4, and no process is left behind. */
 import { jest } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cli, scratch } from '../support/cli.js';
 import { processesNaming } from '../support/processes.js';
+import { mountDisk, unmountDisk } from '../support/small-disk.js';
 import { writeRecipe } from '../support/small-recipe.js';
 
 jest.setTimeout(180_000);
@@ -22,18 +22,6 @@ async function refused(store: string): Promise<string> {
 /** Root may write where nobody may, so a mount says no to root; an ordinary user needs no mount. */
 const asRoot = process.getuid?.() === 0;
 
-function mount(at: string, options: string): boolean {
-  mkdirSync(at, { recursive: true });
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', at], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const umount = (at: string) => execFileSync('umount', ['-l', at], { stdio: 'ignore' });
-
 test('a file where the store should be', async () => {
   const store = join(folder, 'file');
   writeFileSync(store, 'x');
@@ -50,11 +38,11 @@ test('a read-only store', async () => {
     mkdirSync(store);
     chmodSync(store, 0o555);
     await refused(store);
-  } else if (mount(store, 'ro,size=64k')) {
+  } else if (mountDisk(store, 'ro,size=64k')) {
     try {
       await refused(store);
     } finally {
-      umount(store);
+      unmountDisk(store);
     }
   } else {
     // No mounts here, and root writes everywhere but in the kernel's own read-only folders.
@@ -64,7 +52,7 @@ test('a read-only store', async () => {
 
 test('a disk that is full', async () => {
   const store = join(folder, 'full');
-  if (!asRoot || !mount(store, 'size=48k')) {
+  if (!asRoot || !mountDisk(store, 'size=48k')) {
     // /dev/full says "no space left" to every write, but only a file can lie there.
     console.warn('no small file system can be mounted here: the full disk is tested by test/storage alone');
     return;
@@ -72,6 +60,6 @@ test('a disk that is full', async () => {
   try {
     expect(await refused(store)).toMatch(/space|full/i);
   } finally {
-    umount(store);
+    unmountDisk(store);
   }
 });

@@ -32,12 +32,20 @@ export class Cluster {
 
   /** A worker that polls when this resolves. `device`: of a gpu worker. */
   async worker(role: QueueRole, ...args: string[]): Promise<RunningCli> {
-    const worker = startCli(['worker', '--queue', role, '--address', this.address, ...args]);
-    await worker.saw(`worker on queue ${role}`);
+    const worker = startWorker(role, this.address, ...args);
+    await worker.saw(POLLS(role));
     return worker;
   }
 
   async stop(): Promise<void> {
     await this.environment.teardown();
   }
+}
+
+/** What a worker says when it polls. */
+export const POLLS = (role: QueueRole) => `worker on queue ${role}`;
+
+/** The product's worker as a process. */
+export function startWorker(role: QueueRole, address: string, ...args: string[]): RunningCli {
+  return startCli(['worker', '--queue', role, '--address', address, ...args]);
 }

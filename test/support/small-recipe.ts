@@ -24,6 +24,12 @@ export const PLACEBO = { name: 'placebo', feedback: { source: 'shuffled', from: 
 export const PACK = join(ROOT, 'models/packs/creatures');
 export const CREATURES = join(ROOT, 'examples/datasets/creatures');
 
+/** Scores by the pack's own encoders, which a generator that is in no pack does not bring along. */
+export const PACK_SCORES = {
+  select: { metric: 'clip_text', model: join(PACK, 'selector') },
+  primary: { metric: 'image_similarity', model: join(PACK, 'similarity') },
+};
+
 /** Writes it into a folder and returns its path. JSON is YAML. */
 export function writeRecipe(
   folder: string,

@@ -6,6 +6,7 @@ import { integer, shown, withCommonOptions, type CommonOptions } from '../contex
 import { executeRun, type ExecuteOptions, type Executed } from '../execute-run.js';
 import { exitCodeOfRun, EXIT } from '../exit-codes.js';
 import { print, printJson } from '../output.js';
+import { resultsDigest } from '../../report/index.js';
 import { reportSummary } from '../save-report.js';
 
 export interface RunOptions extends ExecuteOptions {
@@ -56,16 +57,22 @@ export async function prepare(recipe: string, options: RunOptions) {
 }
 
 /** Prints what came out and sets the exit code. */
-export function finish({ status, report, store, ui }: Executed, { json, detach }: CommonOptions & { detach?: boolean }): void {
+export function finish(
+  { status, report, store, ui }: Executed,
+  { json, detach }: CommonOptions & { detach?: boolean },
+  more: Record<string, unknown> = {},
+): void {
   process.exitCode = detach ? EXIT.done : exitCodeOfRun(status);
+  const digest = report && resultsDigest(report.results);
   if (json) {
-    printJson({ ...status, report: report?.html ?? null, store, ui });
+    printJson({ ...status, report: report?.html ?? null, resultsDigest: digest, store, ui, ...more });
     return;
   }
   if (report) print(`\n${reportSummary(report.results)}\n`);
   print(`run          ${status.runId}: ${status.state}, ${status.items.done} of ${status.items.total} items done`);
   print(`steps        ${status.steps.executed} executed, ${status.steps.cached} recorded, ${status.steps.retried} retried`);
   if (report) print(`report       ${shown(report.html)}`);
+  if (digest) print(`results      ${digest}`);
   if (ui) print(`Temporal UI  ${ui}`);
   print(`artifacts    ${store}`);
   if (status.items.failed > 0)

@@ -8,7 +8,7 @@ import { itemWorkflowId } from '../../core/ids.js';
 import { cliJson, scratch } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
 import { ClusterRun } from '../support/cluster-run.js';
-import { faultyModel, type UnetFault } from '../support/onnx-graphs.js';
+import { faultyModel, type UnetFault } from '../support/onnx-graphs.mjs';
 import { until } from '../support/processes.js';
 import { executedTwice, readItems } from '../support/runs.js';
 import { mountDisk, unmountDisk } from '../support/small-disk.js';

@@ -1,17 +1,13 @@
 /** Tiny ONNX graphs in the place of a UNet, for faults that only a native call can have: real ones, run by the real runtime. */
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
-import { PACK } from './small-recipe.js';
 
-/**
- * What calling the UNet does. `nan`: answers nothing but NaN. `hang`: does not come back. `allocate`: fills so many bytes of memory first.
- * `cost`: takes the same time whatever the batch, in rounds of one small matrix product (5 µs or so), and predicts a tenth of the sample as noise.
- */
-export type UnetFault = { kind: 'nan' } | { kind: 'hang' } | { kind: 'allocate'; bytes: number } | { kind: 'cost'; rounds: number };
+const PACK = fileURLToPath(new URL('../../models/packs/creatures', import.meta.url));
 
 /** Copies the bundled generator into an empty folder, with a UNet that does only this. Returns the model's folder. */
-export async function faultyModel(folder: string, fault: UnetFault): Promise<string> {
+export async function faultyModel(folder, fault) {
   const model = join(folder, `diffusion-${fault.kind}`);
   await cp(join(PACK, 'diffusion'), model, { recursive: true });
   await writeFile(join(model, 'unet/model.onnx'), unetGraph(fault));
@@ -40,33 +36,31 @@ const Model = root.lookupType('ModelProto');
 const [FLOAT, INT64, BOOL] = [1, 7, 9];
 const [INT_ATTRIBUTE, TENSOR_ATTRIBUTE, GRAPH_ATTRIBUTE] = [2, 4, 5];
 
-/** A dimension that is not fixed has a name. */
-type Dims = ReadonlyArray<number | string>;
-
-const value = (name: string, elem_type: number, dims: Dims) => {
+/** Of `dims`, one that is not fixed has a name. */
+const value = (name, elem_type, dims) => {
   const dim = dims.map((d) => (typeof d === 'number' ? { dim_value: d } : { dim_param: d }));
   return { name, type: { tensor_type: { elem_type, shape: { dim } } } };
 };
-const tensor = (name: string, data: Float32Array | BigInt64Array | Uint8Array, dims: number[]) => ({
+const tensor = (name, data, dims) => ({
   name,
   dims,
   data_type: data instanceof Float32Array ? FLOAT : data instanceof BigInt64Array ? INT64 : BOOL,
   raw_data: Buffer.from(data.buffer),
 });
-const float = (name: string, x: number) => tensor(name, Float32Array.of(x), []);
-const node = (op_type: string, input: string[], output: string, attribute: object[] = []) => ({
+const float = (name, x) => tensor(name, Float32Array.of(x), []);
+const node = (op_type, input, output, attribute = []) => ({
   op_type,
   input,
   output: output.split(' '),
   name: output,
   attribute,
 });
-const sum = (input: string, output: string) => node('ReduceSum', [input], output, [{ name: 'keepdims', i: 0, type: INT_ATTRIBUTE }]);
+const sum = (input, output) => node('ReduceSum', [input], output, [{ name: 'keepdims', i: 0, type: INT_ATTRIBUTE }]);
 
 /** The file of a UNet with the usual inputs and output. */
-export function unetGraph(fault: UnetFault): Uint8Array {
-  const { nodes, constants } = BODIES[fault.kind](fault as never);
-  const sample: Dims = ['batch', 'channels', 'height', 'width'];
+function unetGraph(fault) {
+  const { nodes, constants } = BODIES[fault.kind](fault);
+  const sample = ['batch', 'channels', 'height', 'width'];
   const graph = {
     name: fault.kind,
     node: nodes,
@@ -81,15 +75,10 @@ export function unetGraph(fault: UnetFault): Uint8Array {
   return Model.encode(Model.fromObject({ ir_version: 8, producer_name: 'refineloop', graph, opset_import: [{ version: 13 }] })).finish();
 }
 
-interface Body {
-  nodes: object[];
-  constants: object[];
-}
-
 /** Rounds of the largest loop that there is: at a microsecond each, 290,000 years. */
 const FOR_EVER = 2n ** 63n - 1n;
 
-const BODIES: { [K in UnetFault['kind']]: (fault: Extract<UnetFault, { kind: K }>) => Body } = {
+const BODIES = {
   nan: () => ({ nodes: [node('Mul', ['sample', 'nan'], 'out_sample')], constants: [float('nan', NaN)] }),
   hang: () => rounds(FOR_EVER),
   cost: (fault) => rounds(BigInt(fault.rounds)),
@@ -116,9 +105,8 @@ const BODIES: { [K in UnetFault['kind']]: (fault: Extract<UnetFault, { kind: K }
 const SIZE = 64;
 
 /** A matrix times a permutation, so many times over: its numbers stay as they are. */
-function rounds(n: bigint): Body {
-  const square = (fill: (row: number, column: number) => number) =>
-    Float32Array.from({ length: SIZE * SIZE }, (_, i) => fill(Math.floor(i / SIZE), i % SIZE));
+function rounds(n) {
+  const square = (fill) => Float32Array.from({ length: SIZE * SIZE }, (_, i) => fill(Math.floor(i / SIZE), i % SIZE));
   const body = {
     name: 'round',
     node: [node('MatMul', ['before', 'permutation'], 'after'), node('Identity', ['go'], 'go_on')],
@@ -152,7 +140,7 @@ function rounds(n: bigint): Body {
 const PREDICTION = [float('tenth', 0.1), float('zero', 0)];
 
 /** A tenth of the sample, once `total` is there. */
-const predicted = (total: string) => [
+const predicted = (total) => [
   node('Mul', [total, 'zero'], 'waited'),
   node('Mul', ['sample', 'tenth'], 'part'),
   node('Add', ['part', 'waited'], 'out_sample'),

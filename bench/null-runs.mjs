@@ -61,9 +61,9 @@ export async function startNullWorker(address, kind) {
   return { pid: child.pid, kill, stop };
 }
 
-export async function prepareNullRun(folder, runId, dataset) {
+export async function prepareNullRun(folder, runId, dataset, store = `file:${storeOf(folder, runId)}`) {
   const recipe = join(folder, `${runId}.yaml`);
-  await writeFile(recipe, recipeText(dataset, storeOf(folder, runId)));
+  await writeFile(recipe, recipeText(dataset, store));
   return prepareRun(await loadRecipe(recipe), runId);
 }
 
@@ -100,7 +100,7 @@ export async function writeDataset(folder, items) {
 function recipeText(dataset, store) {
   return `name: null-model
 dataset: { uri: ${dataset}, columns: { id: id, caption: text, image: file_name, feedback: feedback } }
-store: file:${store}
+store: ${store}
 generator: { model: ${join(MODELS, 'diffusion')} }
 rounds: 1
 arms:

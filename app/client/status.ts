@@ -58,6 +58,8 @@ interface ItemSummary {
   state: ItemState;
   /** Last round over round 0, by arm. */
   gains: Array<[arm: string, gain: number]>;
+  /** Of the record, where the store has tags. */
+  tag: string | undefined;
 }
 
 /** Looks at a run again and again, and reads each time what is new: a run of many thousand items costs no more to watch than one of few. */
@@ -133,18 +135,23 @@ export class StatusReader {
     return this.plan.primary;
   }
 
-  /** New records, and those that a retry may have written anew. */
+  /** New records, and those that a retry has written anew or, where the store cannot tell, may have. */
   private async readRecords(): Promise<void> {
-    const keys = await this.files.listItemKeys();
-    const there = new Set(keys);
-    for (const key of this.items.keys()) if (!there.has(key)) this.items.delete(key);
-    const wanted = keys.filter((key) => !DONE.includes(this.items.get(key)?.state ?? 'failed'));
+    const tags = await this.files.listItemTags();
+    for (const key of this.items.keys()) if (!tags.has(key)) this.items.delete(key);
+    const wanted = [...tags.keys()].filter((key) => !this.isKnown(key, tags.get(key)));
     const records = await this.files.readItems(wanted);
     wanted.forEach((key, i) => {
       const record = records[i];
-      if (record) this.items.set(key, { id: record.id, state: record.state, gains: gainsOf(record, this.plan.primary) });
+      if (record)
+        this.items.set(key, { id: record.id, state: record.state, gains: gainsOf(record, this.plan.primary), tag: tags.get(key) });
       else this.items.delete(key);
     });
+  }
+
+  private isKnown(key: string, tag: string | undefined): boolean {
+    const known = this.items.get(key);
+    return known !== undefined && (DONE.includes(known.state) || (tag !== undefined && tag === known.tag));
   }
 
   private countItems(total: number, running: number, state: RunState): RunStatus['items'] {

@@ -75,6 +75,10 @@ export class FileObjectStore implements ObjectStore {
     for await (const key of this.walk(folder)) if (key.startsWith(prefix) && key > after) yield key;
   }
 
+  async *listTags(prefix: string): AsyncIterable<{ key: string }> {
+    for await (const key of this.list(prefix)) yield { key };
+  }
+
   async listFolders(prefix: string): Promise<string[]> {
     const folders = (await this.entries(prefix)).filter((entry) => entry.isDirectory());
     return folders.map((entry) => entry.name).sort();

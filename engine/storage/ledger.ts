@@ -26,7 +26,7 @@ interface Waiting {
 }
 
 /**
- * Writes one worker process's part of a run's ledger, `runs/<run>/ledger/<worker>.jsonl`: one file, or in S3 a segment a flush below that name.
+ * Writes one worker process's part of a run's ledger, `runs/<run>/ledger/<worker>.jsonl`: one file, or in S3 parts below that name.
  * Lines that come while a write is on its way go together in the next one, so that they share one sync to the disk.
  */
 export class LedgerWriter {
@@ -100,8 +100,8 @@ export async function readLedger(objects: ObjectStore, runId: string, options: R
 /** Reads a run's ledger as it grows: each line once. */
 export class LedgerFollower {
   private readonly prefix: string;
-  /** Bytes of each log that were read, up to the end of its last whole line; of one that lies in parts, the last part. */
-  private read = new Map<string, number | string>();
+  /** How far each log was read: its last part, and of that the bytes up to the end of the last whole line. */
+  private read = new Map<string, { part: string; bytes: number }>();
   private turn: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -123,25 +123,32 @@ export class LedgerFollower {
     const read = new Map(this.read);
     const limit = pLimit(READERS);
     const found: Array<Promise<LedgerLine[]>> = [];
-    // A log is an object that grows, or parts below its name that never change and list in order of writing (ObjectStore.append).
-    for (const log of await this.objects.listFolders(this.prefix)) {
-      const after = read.get(log) as string | undefined;
-      for await (const part of this.objects.list(`${this.prefix}${log}/`, { after })) {
-        read.set(log, part);
-        found.push(limit(async () => (await this.linesOf(part, 0)).lines));
-      }
-    }
-    if (read.size === 0 || [...read.values()].some((at) => typeof at === 'number')) {
-      for await (const log of this.objects.list(this.prefix)) {
-        const from = read.get(log) ?? 0;
-        if (typeof from !== 'number' || !log.endsWith('.jsonl')) continue;
-        const one = limit(() => this.linesOf(log, from));
-        found.push(one.then(({ lines, bytes }) => (read.set(log, from + bytes), lines)));
+    for (const [log, listed] of await this.listLogs()) {
+      const last = this.read.get(log);
+      // The last one that was there may have grown since; those before it may not (ObjectStore.append).
+      const parts = last === undefined || listed[0] === last.part ? listed : [last.part, ...listed];
+      for (const part of parts) {
+        const from = part === last?.part ? last.bytes : 0;
+        const one = limit(() => this.linesOf(part, from));
+        found.push(one.then(({ lines, bytes }) => (part === parts.at(-1) && read.set(log, { part, bytes: from + bytes }), lines)));
       }
     }
     const lines = (await Promise.all(found)).flat();
     this.read = read;
     return lines;
+  }
+
+  /** Of each log the parts that are new since the last look, in order; one that is no folder is its own part. */
+  private async listLogs(): Promise<Map<string, string[]>> {
+    const logs = new Map<string, string[]>();
+    for (const log of await this.objects.listFolders(this.prefix)) {
+      const parts: string[] = [];
+      for await (const part of this.objects.list(`${this.prefix}${log}/`, { after: this.read.get(log)?.part })) parts.push(part);
+      logs.set(log, parts);
+    }
+    if (logs.size > 0) return logs;
+    for await (const log of this.objects.list(this.prefix)) if (log.endsWith('.jsonl')) logs.set(log, [log]);
+    return logs;
   }
 
   /** Whole lines from a byte on, and how many bytes they are. */

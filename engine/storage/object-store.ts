@@ -24,12 +24,14 @@ export interface ObjectStore {
   /** False: the condition did not hold (something else was there) and nothing was written. */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<boolean>;
   /**
-   * Adds bytes to a log. Where they lie is the store's: one object under the key that grows, or an object a call below `key/`. Who reads lists
-   * the prefix and takes all there is, in order. `durable`: on the disk before the promise resolves.
+   * Adds bytes to a log, of which there is one writer. Where they lie is the store's: an object under the key, or several below `key/` that list in order
+   * of writing. Only the last one grows. `durable`: on the disk before the promise resolves.
    */
   append(key: string, bytes: Uint8Array, options: { durable: boolean }): Promise<void>;
   /** All keys that begin with the prefix, in code unit order; `after`: only those behind this one. */
   list(prefix: string, options?: { after?: string }): AsyncIterable<string>;
+  /** The same, each with a tag that changes with the object's bytes; without one where to find it takes as long as to read them. */
+  listTags(prefix: string): AsyncIterable<{ key: string; tag?: string }>;
   /** Names directly below a folder prefix such as `runs/` that have keys below them, sorted. */
   listFolders(prefix: string): Promise<string[]>;
   /** Deleting what is not there is no error. */

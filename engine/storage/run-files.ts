@@ -155,12 +155,17 @@ export class RunFiles {
 
   /** Keys of the items that have a record, sorted. */
   async listItemKeys(): Promise<string[]> {
+    return [...(await this.listItemTags()).keys()];
+  }
+
+  /** The same with the records' tags, where the store has some ({@link ObjectStore.listTags}). */
+  async listItemTags(): Promise<Map<string, string | undefined>> {
     const prefix = this.key('items/');
-    const keys: string[] = [];
-    for await (const name of this.objects.list(prefix)) {
-      if (name.endsWith('.json')) keys.push(name.slice(prefix.length, -'.json'.length));
+    const tags = new Map<string, string | undefined>();
+    for await (const { key, tag } of this.objects.listTags(prefix)) {
+      if (key.endsWith('.json')) tags.set(key.slice(prefix.length, -'.json'.length), tag);
     }
-    return keys;
+    return tags;
   }
 
   /** Records by key, in the order of the keys; `undefined` as in {@link readItem}. */

@@ -26,6 +26,8 @@ const CROSSINGS = 20;
 /** Tries of a write that is denied. */
 const DENIALS = 4;
 
+/** The last part of a log is written anew until it is so large. */
+const LOG_PART_BYTES = 64 * 2 ** 10;
 /** What is larger goes in parts of this size, a few side by side: a request that fails is repeated, not the object. */
 const UPLOAD_PART_BYTES = 16 * 2 ** 20;
 /** A connection on which nothing moves for so long counts as cut. */
@@ -39,7 +41,9 @@ export class S3ObjectStore implements ObjectStore {
   readonly uri: string;
   private readonly client: S3Client;
   private readonly prefix: string;
-  private appended = 0;
+  /** The last part of each log that goes on, by the log's key. */
+  private readonly tails = new Map<string, { part: string; bytes: Uint8Array }>();
+  private parts = 0;
 
   constructor(private readonly location: S3Location) {
     this.uri = formatS3Uri(location);
@@ -82,25 +86,41 @@ export class S3ObjectStore implements ObjectStore {
 
   async put(key: string, bytes: Uint8Array, options: PutOptions = {}): Promise<boolean> {
     checkKey(key);
-    if (!options.ifAbsent && !options.ifMatch) return this.write(key, bytes, {});
-    if (options.ifAbsent) return this.write(key, bytes, { IfNoneMatch: '*' });
+    if (!options.ifMatch) return (await this.write(key, bytes, options.ifAbsent ? { IfNoneMatch: '*' } : {})) > 0;
     const found = await this.read(key);
-    if (!found || Buffer.compare(found.bytes, options.ifMatch!) !== 0) return false;
-    return this.write(key, bytes, { IfMatch: found.etag });
+    if (!found || Buffer.compare(found.bytes, options.ifMatch) !== 0) return false;
+    return (await this.write(key, bytes, { IfMatch: found.etag })) > 0;
   }
 
-  /** S3 has no appending: each call is an immutable object below the log's key, named so that they list in order of writing. */
+  /**
+   * S3 has no appending: a log is parts below its key, named so that they list in order of writing. The last one is written anew with what is
+   * added, while it is small and its writes are answered at once: of one that was repeated a first try may still be on its way, and must
+   * not arrive after something newer.
+   */
   async append(key: string, bytes: Uint8Array): Promise<void> {
     checkKey(key);
+    const { part, bytes: before } = this.tails.get(key) ?? { part: this.newPart(key), bytes: new Uint8Array() };
+    this.tails.delete(key); // Who comes meanwhile, or after a failure, begins a new part.
+    const whole = Buffer.concat([before, bytes]);
+    const tries = await this.write(part, whole, {});
+    if (tries === 1 && whole.byteLength < LOG_PART_BYTES) this.tails.set(key, { part, bytes: whole });
+  }
+
+  private newPart(log: string): string {
     const time = Date.now().toString(36).padStart(9, '0');
-    const count = (this.appended++).toString(36).padStart(6, '0');
-    await this.write(`${key}/${time}-${count}-${randomBytes(4).toString('hex')}`, bytes, {});
+    const count = (this.parts++).toString(36).padStart(6, '0');
+    return `${log}/${time}-${count}-${randomBytes(4).toString('hex')}`;
   }
 
   async *list(prefix: string, { after }: { after?: string } = {}): AsyncIterable<string> {
     const StartAfter = after === undefined ? {} : { StartAfter: this.prefix + after };
     for await (const { Contents = [] } of this.pages(prefix, StartAfter))
       for (const { Key } of Contents) yield Key!.slice(this.prefix.length);
+  }
+
+  async *listTags(prefix: string): AsyncIterable<{ key: string; tag?: string }> {
+    for await (const { Contents = [] } of this.pages(prefix, {}))
+      for (const { Key, ETag } of Contents) yield { key: Key!.slice(this.prefix.length), tag: ETag };
   }
 
   async listFolders(prefix: string): Promise<string[]> {
@@ -180,13 +200,12 @@ export class S3ObjectStore implements ObjectStore {
     });
   }
 
-  /** False: the condition did not hold. */
-  private write(key: string, bytes: Uint8Array, condition: { IfNoneMatch?: string; IfMatch?: string }): Promise<boolean> {
+  /** After how many tries it is written; 0: the condition did not hold. */
+  private write(key: string, bytes: Uint8Array, condition: { IfNoneMatch?: string; IfMatch?: string }): Promise<number> {
     return this.guarded('write', key, async () => {
       for (let crossing = 1; ; crossing++) {
         try {
-          await this.send({ ...this.object(key), Body: bytes, ...condition });
-          return true;
+          return crossing - 1 + (await this.send({ ...this.object(key), Body: bytes, ...condition }));
         } catch (error) {
           const [status, name] = [s3Status(error), s3ErrorName(error)];
           if (status === 409 && crossing < CROSSINGS) continue;
@@ -197,21 +216,21 @@ export class S3ObjectStore implements ObjectStore {
           }
           // A write whose reply was lost meets itself when it is repeated: its object, or the upload that is complete by now.
           if (attemptsOf(error) > 1 && (status === 412 || name === 'NoSuchUpload')) {
-            if (Buffer.compare((await this.read(key))?.bytes ?? new Uint8Array(), bytes) === 0) return true;
+            if (Buffer.compare((await this.read(key))?.bytes ?? new Uint8Array(), bytes) === 0) return attemptsOf(error);
           }
-          if (status === 412) return false;
+          if (status === 412) return 0;
           // The object that was to match is gone.
-          if (status === 404 && condition.IfMatch !== undefined && name !== 'NoSuchBucket' && name !== 'NoSuchUpload') return false;
+          if (status === 404 && condition.IfMatch !== undefined && name !== 'NoSuchBucket' && name !== 'NoSuchUpload') return 0;
           throw error;
         }
       }
     });
   }
 
-  /** In one request or, if large, in parts, of which none is left where it fails. */
-  private async send(put: PutObjectCommandInput & { Body: Uint8Array }): Promise<void> {
-    if (put.Body.byteLength <= UPLOAD_PART_BYTES) await this.client.send(new PutObjectCommand(put));
-    else await new Upload({ client: this.client, params: put, partSize: UPLOAD_PART_BYTES }).done();
+  /** In one request or, if large, in parts, of which none is left where it fails. Returns the tries of the last request. */
+  private async send(put: PutObjectCommandInput & { Body: Uint8Array }): Promise<number> {
+    if (put.Body.byteLength <= UPLOAD_PART_BYTES) return attemptsOf(await this.client.send(new PutObjectCommand(put)));
+    return attemptsOf(await new Upload({ client: this.client, params: put, partSize: UPLOAD_PART_BYTES }).done());
   }
 
   private async guarded<T>(doing: string, key: string, action: () => Promise<T>): Promise<T> {
@@ -232,6 +251,6 @@ export class S3ObjectStore implements ObjectStore {
   }
 }
 
-function attemptsOf(error: unknown): number {
-  return (error as { $metadata?: { attempts?: number } }).$metadata?.attempts ?? 1;
+function attemptsOf(answer: unknown): number {
+  return (answer as { $metadata?: { attempts?: number } }).$metadata?.attempts ?? 1;
 }

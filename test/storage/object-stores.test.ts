@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { jest } from '@jest/globals';
 import { StorageUnavailable } from '../../core/errors.js';
-import { FileObjectStore, openStore, type ObjectStore } from '../../engine/storage/index.js';
+import { FileObjectStore, LedgerFollower, LedgerWriter, openStore, type ObjectStore } from '../../engine/storage/index.js';
 import { S3ObjectStore } from '../../engine/storage/s3-object-store.js';
 import { parseS3Uri } from '../../engine/storage/s3-uri.js';
 import { startMinio, type Minio } from '../support/minio.js';
@@ -44,6 +44,34 @@ test('a listing of more than one page is whole and in order', async () => {
   const found: string[] = [];
   for await (const key of b.list('items/')) found.push(key);
   expect(found).toEqual(keys);
+});
+
+test('a ledger in a bucket is few objects, and each line is read once while they grow and are followed by others', async () => {
+  const { a, b } = await inBucket();
+  const step = { step: 'embed' as const, arm: null, round: 0, draw: 0, key: 'k'.repeat(64) };
+  const writer = new LedgerWriter(a, 'r', 'w');
+  const follower = new LedgerFollower(b, 'r');
+  const seen: string[] = [];
+  let writing = true;
+  const reading = (async () => {
+    for (let last = false; !last;) {
+      last = !writing;
+      for (const line of await follower.readOn()) seen.push(`${line.row} ${line.row === 'end' ? line.id : line.item}`);
+    }
+  })();
+  const written: string[] = [];
+  for (let i = 0; i < 400; i++) {
+    const id = await writer.start({ ...step, item: `item-${i}`, attempt: 1, device: 'cpu' });
+    await writer.end({ id, status: 'completed', seconds: 1 });
+    written.push(`start item-${i}`, `end ${id}`);
+  }
+  writing = false;
+  await reading;
+  expect(seen).toEqual(written);
+  const parts: string[] = [];
+  for await (const part of b.list('runs/r/ledger/')) parts.push(part);
+  expect(parts.length).toBeGreaterThan(1);
+  expect(parts.length).toBeLessThan(8);
 });
 
 test('says what is wrong with a bucket, keys or a server that is gone, and what to do', async () => {

@@ -2,9 +2,12 @@
 import { randomFillSync } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { jest } from '@jest/globals';
+import { StatusReader } from '../../app/client/status.js';
 import { StorageUnavailable } from '../../core/errors.js';
+import { Store } from '../../engine/storage/index.js';
 import { S3ObjectStore } from '../../engine/storage/s3-object-store.js';
 import { parseS3Uri } from '../../engine/storage/s3-uri.js';
+import { testRun } from '../browser/hand-made-run.js';
 import { BUCKET, startMinio, type Minio } from '../support/minio.js';
 import { startFaultProxy, type Fault, type FaultProxy } from './fault-proxy.js';
 
@@ -113,6 +116,21 @@ it('a write whose answer is lost has won all the same', async () => {
   expect(await store.put('large', bytes, { ifAbsent: true })).toBe(false);
 });
 
+it('a part of a log is not written again after a write that had to be repeated: the first try may still arrive', async () => {
+  await store.append('log', text('1\n'));
+  await store.append('log', text('2\n'));
+  failFirst(1, 'cut after');
+  await store.append('log', text('3\n'));
+  await store.append('log', text('4\n'));
+  proxy.fault = () => 'refuse';
+  await expect(store.append('log', text('5\n'))).rejects.toThrow(StorageUnavailable);
+  proxy.fault = () => undefined;
+  await store.append('log', text('6\n'));
+  await store.append('log', text('7\n'));
+  const parts = await Promise.all((await keysOf('log/')).map(async (key) => String(await store.get(key))));
+  expect(parts).toEqual(['1\n2\n3\n', '4\n', '6\n7\n']);
+});
+
 it('an upload that is throttled and cut arrives whole; one of which a part is refused leaves nothing', async () => {
   const bytes = large();
   const isPart = ({ url }: IncomingMessage): boolean => /partNumber=2/.test(url!);
@@ -126,4 +144,22 @@ it('an upload that is throttled and cut arrives whole; one of which a part is re
   expect(await store.has('refused')).toBe(false);
   expect(proxy.seen.filter((seen) => /partNumber=1/.test(seen))).not.toEqual([]);
   expect(await minio.uploads(`${prefix}/refused`)).toEqual([]);
+});
+
+it('a look at a run reads no record again that is as it was, and what a retry has written anew', async () => {
+  const { manifest, records } = testRun(Array.from({ length: 3 }, () => ({ control: [[0, 0]] })));
+  const run = new Store(store).run('r');
+  await run.createManifest({ ...manifest, runId: 'r' });
+  for (const record of records) await run.writeItem({ ...record, state: 'failed' });
+  const reader = await StatusReader.open(null, { storeUri: store.uri, runId: 'r' });
+  const look = async () => {
+    proxy.seen.length = 0;
+    const { failed, done } = (await reader.read()).items;
+    return { failed, done, read: proxy.seen.filter((call) => /^GET .*\/items\/[0-9a-f]+\.json/.test(call)).length };
+  };
+  expect(await look()).toEqual({ failed: 3, done: 0, read: 3 });
+  expect(await look()).toEqual({ failed: 3, done: 0, read: 0 });
+  await run.writeItem({ ...records[1]!, state: 'unchanged' });
+  expect(await look()).toEqual({ failed: 2, done: 1, read: 1 });
+  expect(await look()).toEqual({ failed: 2, done: 1, read: 0 });
 });

@@ -45,7 +45,7 @@ export interface GeneratorRecipe {
   provider: string;
 }
 
-export const SCHEDULERS = ['ddim', 'dpmsolver++'] as const;
+export const SCHEDULERS = ['ddim', 'pndm', 'euler', 'euler_a', 'dpmsolver++', 'dpmsolver++_karras', 'unipc', 'lcm'] as const;
 export type SchedulerName = (typeof SCHEDULERS)[number];
 
 /** ONNX Runtime's execution providers that a device's host can be started with. */

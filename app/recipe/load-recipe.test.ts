@@ -174,7 +174,9 @@ test.each([
   [
     'a misspelt choice',
     edited('ddim', 'ddin'),
-    ['18 generator.scheduler: expected one of ddim, dpmsolver++, or nothing; got text "ddin"; did you mean ddim?'],
+    [
+      '18 generator.scheduler: expected one of ddim, pndm, euler, euler_a, dpmsolver++, dpmsolver++_karras, unipc, lcm, or nothing; got text "ddin"; did you mean ddim?',
+    ],
   ],
   [
     'a misspelt metric',

@@ -55,7 +55,11 @@ const worker = (what: string) =>
 const generator = z.strictObject({
   model: text().describe("Model folder in diffusers' ONNX layout; relative to the recipe file."),
   provider: text().default(LOCAL_PROVIDER).describe('`onnx`: the folder, on this machine. Remote providers are not in this version yet.'),
-  scheduler: z.enum(SCHEDULERS).nullable().default(null).describe("Sampler; without it, the model's own scheduler_config.json."),
+  scheduler: z
+    .enum(SCHEDULERS)
+    .nullable()
+    .default(null)
+    .describe("Sampler (docs/schedulers.md); without it, the model's own scheduler_config.json."),
   num_inference_steps: z.int().min(1).max(1000).default(50).describe('Denoising steps of one image.'),
   guidance_scale: z.number().min(0).max(100).default(7.5).describe('How strongly the prompt is followed; 1 and below: no guidance.'),
   negative_prompt: z.string().default('').describe('What the image should not show.'),

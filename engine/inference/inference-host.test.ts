@@ -114,7 +114,7 @@ describe('InferenceHost', () => {
     expect(host.pid).not.toBe(pid);
   });
 
-  test.each(['ddim', 'dpmsolver++'] as const)(
+  test.each(['ddim', 'dpmsolver++', 'unipc', 'euler_a'] as const)(
     'killed at step 15 of 20, %s: at most 6 steps run again, and the picture is the same',
     async (scheduler) => {
       const slow = request({ numInferenceSteps: 20, height: 256, width: 256, scheduler });
@@ -136,7 +136,7 @@ describe('InferenceHost', () => {
   );
 
   test('a checkpoint that is cut off, spoilt or of another request is not gone on with', async () => {
-    const checkpoint: Checkpoint = { done: 2, latents: Float32Array.of(1, 2, 3), scheduler: null };
+    const checkpoint: Checkpoint = { done: 2, latents: Float32Array.of(1, 2, 3), scheduler: [] };
     const bytes = encodeCheckpoint(checkpoint);
     expect(decodeCheckpoint(bytes)).toEqual(checkpoint);
     expect(decodeCheckpoint(bytes.subarray(0, bytes.length - 1))).toBeUndefined();

@@ -68,12 +68,14 @@ test('a batch that does not fit into memory is run one at a time', async () => {
 
 test('what may share a call: one model, one way of sampling, one size; texts never', () => {
   const picture = { model: 'm', prompt: 'a', negativePrompt: '', scheduler: null, numInferenceSteps: 4, guidanceScale: 5, seed: 1 };
-  const generate = (extra: object = {}): Task =>
-    ({ name: 'generate', request: { ...picture, height: null, width: null, batching: 'exact', ...extra } }) as Task;
+  const generate = (extra: object = {}): Task => ({
+    name: 'generate',
+    request: { ...picture, height: null, width: null, batching: 'exact', ...extra },
+  });
   const key = batchKey(generate());
   for (const same of [{ prompt: 'b' }, { seed: 2 }, { guidanceScale: 7 }, { negativePrompt: 'x' }])
     expect(batchKey(generate(same))).toBe(key);
-  const checkpoint = { done: 5, latents: new Float32Array(1), scheduler: null };
+  const checkpoint = { done: 5, latents: new Float32Array(1), scheduler: [] };
   const others = [
     { model: 'n' },
     { guidanceScale: 1 },

@@ -44,7 +44,7 @@ export class OnnxModel {
     if (others.length > 0) throw new InvalidInput(`${this.label} also needs ${others.join(', ')}, which this pipeline does not give`);
   }
 
-  /** `values` (row by row) as a tensor of the input's declared type: int32, int64 or float32. */
+  /** `values` (row by row) as a tensor of the input's declared type: float32, or int32 and int64, which cut off fractions as optimum's do. */
   tensor(name: string, values: ArrayLike<number>, dims: readonly number[]): Tensor {
     const { type } = this.input(name);
     switch (type) {
@@ -53,7 +53,7 @@ export class OnnxModel {
       case 'int64':
         return new Tensor(
           'int64',
-          BigInt64Array.from({ length: values.length }, (_, i) => BigInt(values[i]!)),
+          BigInt64Array.from({ length: values.length }, (_, i) => BigInt(Math.trunc(values[i]!))),
           dims,
         );
       case 'int32':

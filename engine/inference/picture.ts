@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { ModelOutputInvalid } from '../../core/errors.js';
-import { roundHalfEven } from './schedulers/noise-schedule.js';
+import { roundHalfEven } from './schedulers/timesteps.js';
 
 const { fround } = Math;
 

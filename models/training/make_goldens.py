@@ -11,7 +11,6 @@ import argparse
 import base64
 import io
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import onnxruntime
 import torch
 from PIL import Image
 
+import scheduler_goldens
 from creatures.feedback_rounds import join_prompt
 from encoder_data import to_pixel_values
 from onnx_files import open_session
@@ -121,40 +121,8 @@ def make_tokenizer(_: argparse.Namespace) -> dict:
             "cases": cases}  # fmt: skip
 
 
-def fake_model(sample: torch.Tensor, step: int) -> torch.Tensor:
-    """0.1 * sample + sin(step + element index), the sine taken in double precision and rounded to float32."""
-    wave = [math.sin(step + index) for index in range(sample.numel())]
-    return 0.1 * sample + torch.tensor(wave, dtype=torch.float64).to(torch.float32).reshape(sample.shape)
-
-
 def make_schedulers(_: argparse.Namespace) -> dict:
-    import diffusers
-    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, PNDMScheduler
-
-    options: dict[str, tuple[Callable, dict]] = {
-        "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),
-        "dpmsolver++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "steps_offset": 1}),
-        "pndm": (PNDMScheduler, {"skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1}),
-        "euler": (EulerDiscreteScheduler, {"steps_offset": 1, "timestep_spacing": "leading"}),
-    }
-    trajectories = []
-    for name, (scheduler_class, extra) in options.items():
-        for steps in (20, 7):
-            scheduler = scheduler_class(**BETAS, **extra)
-            scheduler.set_timesteps(steps)
-            latents = torch.randn(1, 4, 4, 4, generator=cpu_generator(42)) * scheduler.init_noise_sigma
-            record = {"scheduler": name, "class": scheduler_class.__name__, "config": json.loads(scheduler.to_json_string()),
-                      "numInferenceSteps": steps, "timesteps": [float(t) for t in scheduler.timesteps],
-                      "initNoiseSigma": float(scheduler.init_noise_sigma),
-                      "shape": [1, 4, 4, 4], "initial": floats(latents), "latents": []}  # fmt: skip
-            for step, timestep in enumerate(scheduler.timesteps):
-                model_input = scheduler.scale_model_input(latents, timestep)
-                latents = scheduler.step(fake_model(model_input, step), timestep, latents).prev_sample
-                record["latents"].append(floats(latents))
-            trajectories.append(record)
-    return {"source": f"diffusers {diffusers.__version__}",
-            "model": "eps = 0.1 * scaledInput + sin(step + flatIndex); step counts calls from 0; initial = randn(seed 42) * initNoiseSigma",
-            "trajectories": trajectories}  # fmt: skip
+    return scheduler_goldens.make_schedulers()
 
 
 def read_items(count: int, split: str = "test") -> list[dict]:

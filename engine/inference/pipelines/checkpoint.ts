@@ -6,21 +6,20 @@ export interface Checkpoint {
   done: number;
   /** float32, in the latents' shape. */
   latents: Float32Array;
-  /** What the scheduler carries from step to step; `null` where it carries nothing. */
-  scheduler: Float32Array | null;
+  /** What the scheduler carries from step to step, each in the latents' shape. */
+  scheduler: Float32Array[];
 }
 
 interface Header {
   done: number;
   latents: number;
-  scheduler: number | null;
   sha256: string;
 }
 
 /** A line of JSON, then the numbers, little-endian. */
 export function encodeCheckpoint({ done, latents, scheduler }: Checkpoint): Uint8Array {
-  const body = Buffer.concat([bytesOf(latents), bytesOf(scheduler ?? new Float32Array())]);
-  const header: Header = { done, latents: latents.length, scheduler: scheduler?.length ?? null, sha256: sha256(body) };
+  const body = Buffer.concat([latents, ...scheduler].map(bytesOf));
+  const header: Header = { done, latents: latents.length, sha256: sha256(body) };
   return Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body]);
 }
 
@@ -33,8 +32,10 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint | undefined {
     const body = Uint8Array.from(bytes.subarray(end + 1));
     if (sha256(body) !== header.sha256) return undefined;
     const numbers = new Float32Array(body.buffer);
-    const latents = numbers.slice(0, header.latents);
-    return { done: header.done, latents, scheduler: header.scheduler === null ? null : numbers.slice(header.latents) };
+    const [latents, ...scheduler] = Array.from({ length: numbers.length / header.latents }, (_, i) =>
+      numbers.slice(i * header.latents, (i + 1) * header.latents),
+    );
+    return latents && { done: header.done, latents, scheduler };
   } catch {
     return undefined;
   }

@@ -2,7 +2,7 @@ import type { Tokens } from '../../../core/types.js';
 import type { Feed } from '../micro-batching.js';
 import type { FloatTensor } from '../onnx-model.js';
 import { checkFinite } from '../picture.js';
-import type { Scheduler } from '../schedulers/index.js';
+import type { NoiseSource, Scheduler } from '../schedulers/index.js';
 import { TorchRandom } from '../torch-random.js';
 import type { Checkpoint } from './checkpoint.js';
 import { classifierFreeGuidance } from './classifier-free-guidance.js';
@@ -29,6 +29,7 @@ export class Generation {
   private readonly begun: { at: number; done: number };
   private keptAt = performance.now();
   private readonly context: FloatTensor;
+  private readonly noise: NoiseSource;
 
   /**
    * @param scheduler laid out for the request's steps, and this generation's own
@@ -44,12 +45,14 @@ export class Generation {
     this.tokens = tokens;
     this.context = context;
     this.guided = context.dims[0] === 2;
-    const noise = new TorchRandom(request.seed).randn(dims.reduce((a, b) => a * b));
-    const resume = usable(request.resume, noise.length, this.total);
+    const random = new TorchRandom(request.seed);
+    this.noise = () => random.randn(dims.reduce((a, b) => a * b));
+    const initial = this.noise();
+    const resume = usable(request.resume, initial.length, this.total);
     this.done = resume?.done ?? 0;
     this.begun = { at: this.keptAt, done: this.done };
-    this.sample = resume?.latents ?? noise.map((x) => x * scheduler.initNoiseSigma);
-    if (resume) scheduler.restore(resume.done, resume.scheduler);
+    this.sample = resume?.latents ?? initial.map((x) => x * scheduler.initNoiseSigma);
+    if (resume) scheduler.restore(resume.done, resume.scheduler, this.noise);
   }
 
   get total(): number {
@@ -82,7 +85,7 @@ export class Generation {
   /** Takes the UNet's output for {@link feed}. Throws ModelOutputInvalid where it leads to NaN or infinity. */
   advance({ data }: FloatTensor): void {
     const output = this.guided ? classifierFreeGuidance(data, this.request.guidanceScale) : data;
-    this.sample = this.scheduler.step(output, this.timestep, this.sample);
+    this.sample = this.scheduler.step(output, this.timestep, this.sample, this.noise);
     this.done++;
     checkFinite(this.sample, `the latents after step ${this.done} of ${this.total}`);
     this.hooks.onStep?.(this.done, this.total);

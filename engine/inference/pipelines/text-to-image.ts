@@ -10,7 +10,7 @@ import { MicroBatcher, type Batching } from '../micro-batching.js';
 import { readModelJson } from '../model-json.js';
 import type { FloatTensor, OnnxModel } from '../onnx-model.js';
 import { toPixels, toPng } from '../picture.js';
-import { createScheduler, parseSchedulerConfig, type SchedulerConfig } from '../schedulers/index.js';
+import { createScheduler, parseSchedulerConfig, type SchedulerFile } from '../schedulers/index.js';
 import type { Sessions } from '../sessions.js';
 import type { Checkpoint } from './checkpoint.js';
 import { Generation, type Conditioning } from './generation.js';
@@ -69,7 +69,7 @@ interface Parts {
   textEncoder: OnnxModel;
   unet: OnnxModel;
   vaeDecoder: OnnxModel;
-  schedulerConfig: SchedulerConfig;
+  schedulerConfig: SchedulerFile;
   unetConfig: z.infer<typeof unetSchema>;
   vaeConfig: z.infer<typeof vaeSchema>;
 }

@@ -1,15 +1,17 @@
-import { alphasCumprod, checkSteps, roundHalfEven } from './noise-schedule.js';
+import { alphasCumprod, cleanSample, levelOf } from './noise-schedule.js';
 import type { SchedulerConfig } from './scheduler-config.js';
 import type { Scheduler } from './scheduler.js';
+import { checkSteps, roundHalfEven, spacedTimesteps } from './timesteps.js';
 
 const { fround } = Math;
-const sqrt = (x: number): number => fround(Math.sqrt(x));
 
 /**
- * DDIM (Song et al., arXiv 2010.02502), equation 12 with eta 0: deterministic.
- * As diffusers' `DDIMScheduler`, float32 throughout.
+ * DDIM (Song et al., arXiv 2010.02502), equation 12 with eta 0, deterministic:
+ * x' = sqrt(a') x0 + sqrt(1 - a') eps. As diffusers' `DDIMScheduler`, float32 throughout.
  */
 export class DdimScheduler implements Scheduler {
+  static readonly className = 'DDIMScheduler';
+  static readonly defaults: Partial<SchedulerConfig> = { timestep_spacing: 'leading', clip_sample: true };
   readonly initNoiseSigma = 1;
   timesteps: readonly number[] = [];
   private readonly alphas: Float32Array;
@@ -21,16 +23,16 @@ export class DdimScheduler implements Scheduler {
   }
 
   setTimesteps(numInferenceSteps: number): void {
-    checkSteps(numInferenceSteps, this.config);
-    this.timesteps = timestepsOf(this.config, numInferenceSteps);
+    checkSteps(numInferenceSteps, this.config.num_train_timesteps);
+    this.timesteps = spacedTimesteps(this.config, numInferenceSteps).map(roundHalfEven);
   }
 
   scaleModelInput(sample: Float32Array): Float32Array {
     return sample;
   }
 
-  save(): null {
-    return null;
+  save(): Float32Array[] {
+    return [];
   }
 
   restore(): void {
@@ -38,49 +40,19 @@ export class DdimScheduler implements Scheduler {
   }
 
   step(modelOutput: Float32Array, timestep: number, sample: Float32Array): Float32Array {
-    const previous = timestep - Math.floor(this.config.num_train_timesteps / this.timesteps.length);
-    const alpha = this.alphas[timestep]!;
-    const alphaPrevious = previous >= 0 ? this.alphas[previous]! : this.finalAlpha;
-    const [signal, noise] = [sqrt(alpha), sqrt(fround(1 - alpha))];
-    const [signalPrevious, noisePrevious] = [sqrt(alphaPrevious), sqrt(fround(1 - alphaPrevious))];
-    const { prediction_type: prediction, clip_sample: clip, clip_sample_range: range } = this.config;
-
-    const result = new Float32Array(sample.length);
-    for (let i = 0; i < result.length; i++) {
+    const { num_train_timesteps: total, prediction_type: prediction, clip_sample: clip, clip_sample_range: range } = this.config;
+    const previous = timestep - Math.floor(total / this.timesteps.length);
+    const now = levelOf(this.alphas[timestep]!);
+    const next = levelOf(previous >= 0 ? this.alphas[previous]! : this.finalAlpha);
+    const original = cleanSample(prediction, modelOutput, sample, now);
+    return original.map((x0, i) => {
       const [x, output] = [sample[i]!, modelOutput[i]!];
-      let original: number;
-      let epsilon: number;
-      switch (prediction) {
-        case 'epsilon':
-          original = fround(fround(x - fround(noise * output)) / signal);
-          epsilon = output;
-          break;
-        case 'sample':
-          original = output;
-          epsilon = fround(fround(x - fround(signal * original)) / noise);
-          break;
-        case 'v_prediction':
-          original = fround(fround(signal * x) - fround(noise * output));
-          epsilon = fround(fround(signal * output) + fround(noise * x));
-          break;
-      }
-      if (clip) original = Math.min(range, Math.max(-range, original));
-      result[i] = fround(signalPrevious * original) + fround(noisePrevious * epsilon);
-    }
-    return result;
-  }
-}
-
-function timestepsOf(config: SchedulerConfig, n: number): number[] {
-  const { num_train_timesteps: total, steps_offset: offset } = config;
-  switch (config.timestep_spacing ?? 'leading') {
-    case 'leading': {
-      const ratio = Math.floor(total / n);
-      return Array.from({ length: n }, (_, i) => (n - 1 - i) * ratio + offset);
-    }
-    case 'trailing':
-      return Array.from({ length: n }, (_, i) => roundHalfEven(total - i * (total / n)) - 1);
-    case 'linspace':
-      return Array.from({ length: n }, (_, i) => roundHalfEven(n > 1 ? ((n - 1 - i) * (total - 1)) / (n - 1) : 0));
+      const epsilon = {
+        epsilon: output,
+        sample: fround(fround(x - fround(now.signal * x0)) / now.noise),
+        v_prediction: fround(fround(now.signal * output) + fround(now.noise * x)),
+      }[prediction];
+      return fround(next.signal * (clip ? Math.min(range, Math.max(-range, x0)) : x0)) + fround(next.noise * epsilon);
+    });
   }
 }

@@ -2,35 +2,54 @@ import { InvalidInput } from '../../../core/errors.js';
 import type { SchedulerName } from '../../../core/recipe.js';
 import { DdimScheduler } from './ddim.js';
 import { DpmSolverMultistepScheduler } from './dpm-solver-multistep.js';
-import type { SchedulerConfig } from './scheduler-config.js';
+import { EulerAncestralScheduler } from './euler-ancestral.js';
+import { EulerScheduler } from './euler.js';
+import { LcmScheduler } from './lcm.js';
+import { PndmScheduler } from './pndm.js';
+import { withDefaults, type SchedulerConfig, type SchedulerFile } from './scheduler-config.js';
 import type { Scheduler } from './scheduler.js';
+import { UniPcMultistepScheduler } from './unipc-multistep.js';
 
-export { parseSchedulerConfig, type SchedulerConfig } from './scheduler-config.js';
-export type { Scheduler } from './scheduler.js';
+export { parseSchedulerConfig, type SchedulerFile } from './scheduler-config.js';
+export type { NoiseSource, Scheduler } from './scheduler.js';
+
+interface SchedulerClass {
+  new (config: SchedulerConfig): Scheduler;
+  /** diffusers' class, as it stands in `scheduler_config.json`. */
+  readonly className: string;
+  /** Where diffusers' class has other defaults than the rest. */
+  readonly defaults: Partial<SchedulerConfig>;
+}
 
 interface Entry {
-  /** diffusers' class, as it stands in `scheduler_config.json`. */
-  className: string;
-  create: (config: SchedulerConfig) => Scheduler;
+  type: SchedulerClass;
+  /** What the name asks for, whatever the model's configuration says. */
+  options?: Partial<SchedulerConfig>;
 }
 
 /** A new scheduler is one line here. */
 export const schedulers: Record<SchedulerName, Entry> = {
-  ddim: { className: 'DDIMScheduler', create: (config) => new DdimScheduler(config) },
-  'dpmsolver++': { className: 'DPMSolverMultistepScheduler', create: (config) => new DpmSolverMultistepScheduler(config) },
+  ddim: { type: DdimScheduler },
+  pndm: { type: PndmScheduler },
+  euler: { type: EulerScheduler },
+  euler_a: { type: EulerAncestralScheduler },
+  'dpmsolver++': { type: DpmSolverMultistepScheduler },
+  'dpmsolver++_karras': { type: DpmSolverMultistepScheduler, options: { use_karras_sigmas: true } },
+  unipc: { type: UniPcMultistepScheduler },
+  lcm: { type: LcmScheduler },
 };
 
 /**
  * The scheduler that the recipe names, or (`null`) the one that the model's own configuration names. As diffusers'
  * `from_config`, another class takes over the model's noise schedule, spacing and prediction type.
- * Throws InvalidInput for a class that is not supported.
+ * Throws InvalidInput for a class that is not supported, or a configuration that it cannot follow.
  */
-export function createScheduler(config: SchedulerConfig, name: SchedulerName | null): Scheduler {
-  if (name !== null) return schedulers[name].create(config);
-  const own = Object.values(schedulers).find((entry) => entry.className === config._class_name);
-  if (own) return own.create(config);
-  const classes = Object.values(schedulers).map((entry) => entry.className);
+export function createScheduler(file: SchedulerFile, name: SchedulerName | null): Scheduler {
+  const entries = Object.values(schedulers);
+  const entry = name !== null ? schedulers[name] : entries.find(({ type }) => type.className === file._class_name);
+  if (entry) return new entry.type({ ...withDefaults(file, entry.type.defaults), ...entry.options });
+  const classes = [...new Set(entries.map(({ type }) => type.className))];
   throw new InvalidInput(
-    `scheduler ${config._class_name} is not supported (${classes.join(', ')} are); name one in the recipe: generator.scheduler: ${Object.keys(schedulers).join(' or ')}`,
+    `scheduler ${file._class_name} is not supported (${classes.join(', ')} are); name one in the recipe: generator.scheduler: ${Object.keys(schedulers).join(' or ')}`,
   );
 }

@@ -1,24 +1,30 @@
-import { InvalidInput } from '../../../core/errors.js';
 import type { SchedulerConfig } from './scheduler-config.js';
 
 const { fround } = Math;
+const sqrt = (x: number): number => fround(Math.sqrt(x));
 
-/**
- * Cumulative products of 1 - beta by training step, float32 as torch computes them: betas in float32, the product
- * accumulated in double precision and rounded at each step.
- */
+/** Cumulative products of 1 - beta by training step, float32 as torch computes them. */
 export function alphasCumprod(config: SchedulerConfig): Float32Array {
   const { num_train_timesteps: n } = config;
   const scaled = config.beta_schedule === 'scaled_linear';
   const root = (beta: number): number => (scaled ? Math.sqrt(beta) : beta);
-  const betas = linspace(root(config.beta_start), root(config.beta_end), n);
-  const products = new Float32Array(n);
+  const betas = linspace(root(config.beta_start), root(config.beta_end), n).map((beta) => (scaled ? beta * beta : beta));
+  return products(config.rescale_betas_zero_snr ? zeroTerminalSnr(betas) : betas);
+}
+
+/** The product accumulated in double precision and rounded at each step. */
+function products(betas: Float32Array): Float32Array {
   let product = 1;
-  betas.forEach((beta, i) => {
-    product *= fround(1 - (scaled ? fround(beta * beta) : beta));
-    products[i] = product;
-  });
-  return products;
+  return betas.map((beta) => (product *= fround(1 - beta)));
+}
+
+/** Betas that leave no signal at the last step (Lin et al., arXiv 2305.08891, algorithm 1). */
+function zeroTerminalSnr(betas: Float32Array): Float32Array {
+  const signals = products(betas).map(sqrt);
+  const [first, last] = [signals[0]!, signals.at(-1)!];
+  const scale = fround(first / fround(first - last));
+  const alphasBar = signals.map((signal) => fround(fround(signal - last) * scale) ** 2);
+  return alphasBar.map((alpha, i) => 1 - fround(i === 0 ? alpha : alpha / alphasBar[i - 1]!));
 }
 
 /** `torch.linspace` in float32: counted from the nearer end. */
@@ -28,18 +34,30 @@ function linspace(start: number, end: number, n: number): Float32Array {
   return Float32Array.from({ length: n }, (_, i) => (i < n / 2 ? from + step * i : to - step * (n - 1 - i)));
 }
 
-/** numpy's rounding: halves go to the even neighbour. */
-export function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
+/** Signal and noise of a sample in float32: their squares add up to one. */
+export interface NoiseLevel {
+  signal: number;
+  noise: number;
 }
 
-/** Throws InvalidInput unless 1 <= steps <= the steps of training. */
-export function checkSteps(numInferenceSteps: number, config: SchedulerConfig): void {
-  const most = config.num_train_timesteps;
-  if (!Number.isInteger(numInferenceSteps) || numInferenceSteps < 1 || numInferenceSteps > most) {
-    throw new InvalidInput(`num_inference_steps must be a whole number from 1 to ${most}, got ${numInferenceSteps}`);
+/** The level at a cumulative product. */
+export function levelOf(alphaCumprod: number): NoiseLevel {
+  return { signal: sqrt(alphaCumprod), noise: sqrt(fround(1 - alphaCumprod)) };
+}
+
+/** The clean sample that a model's output stands for: the noise, the clean sample itself, or v (Salimans & Ho, arXiv 2202.00512, appendix D). */
+export function cleanSample(
+  prediction: SchedulerConfig['prediction_type'],
+  modelOutput: Float32Array,
+  sample: Float32Array,
+  { signal, noise }: NoiseLevel,
+): Float32Array {
+  switch (prediction) {
+    case 'epsilon':
+      return modelOutput.map((output, i) => fround(sample[i]! - fround(noise * output)) / signal);
+    case 'sample':
+      return modelOutput.slice();
+    case 'v_prediction':
+      return modelOutput.map((output, i) => fround(signal * sample[i]!) - fround(noise * output));
   }
 }

@@ -5,49 +5,98 @@ import { InvalidInput } from '../../../core/errors.js';
 const UNSUPPORTED: Record<string, unknown> = {
   trained_betas: null,
   thresholding: false,
-  rescale_betas_zero_snr: false,
-  use_karras_sigmas: false,
   use_exponential_sigmas: false,
   use_beta_sigmas: false,
   use_lu_lambdas: false,
   use_flow_sigmas: false,
+  sigma_min: null,
+  sigma_max: null,
+  interpolation_type: 'linear',
+  timestep_type: 'discrete',
   lambda_min_clipped: -Infinity,
   variance_type: null,
+  predict_x0: true,
+  disable_corrector: [],
+  solver_p: null,
 };
 
-const schema = z.looseObject({
-  _class_name: z.string(),
-  num_train_timesteps: z.number().int().positive().default(1000),
-  beta_start: z.number().positive().default(0.0001),
-  beta_end: z.number().positive().default(0.02),
-  beta_schedule: z.enum(['linear', 'scaled_linear']).default('linear'),
-  timestep_spacing: z.enum(['leading', 'trailing', 'linspace']).optional(),
-  steps_offset: z.number().int().nonnegative().default(0),
-  set_alpha_to_one: z.boolean().default(true),
-  prediction_type: z.enum(['epsilon', 'v_prediction', 'sample']).default('epsilon'),
-  clip_sample: z.boolean().default(true),
-  clip_sample_range: z.number().positive().default(1),
-  algorithm_type: z.string().optional(),
-  solver_order: z.number().int().optional(),
-  solver_type: z.string().optional(),
-  lower_order_final: z.boolean().optional(),
-  euler_at_final: z.boolean().default(false),
-  final_sigmas_type: z.enum(['zero', 'sigma_min']).default('zero'),
+const fields = z.object({
+  num_train_timesteps: z.number().int().positive(),
+  beta_start: z.number().positive(),
+  beta_end: z.number().positive(),
+  beta_schedule: z.enum(['linear', 'scaled_linear']),
+  rescale_betas_zero_snr: z.boolean(),
+  timestep_spacing: z.enum(['leading', 'trailing', 'linspace']),
+  steps_offset: z.number().int().nonnegative(),
+  prediction_type: z.enum(['epsilon', 'v_prediction', 'sample']),
+  set_alpha_to_one: z.boolean(),
+  clip_sample: z.boolean(),
+  clip_sample_range: z.number().positive(),
+  skip_prk_steps: z.boolean(),
+  algorithm_type: z.string(),
+  solver_order: z.number().int(),
+  solver_type: z.string(),
+  lower_order_final: z.boolean(),
+  euler_at_final: z.boolean(),
+  use_karras_sigmas: z.boolean(),
+  final_sigmas_type: z.enum(['zero', 'sigma_min']),
+  original_inference_steps: z.number().int().positive(),
+  timestep_scaling: z.number(),
 });
 
-/** `scheduler_config.json` with diffusers' defaults filled in; those that differ by class stay open. */
-export type SchedulerConfig = z.infer<typeof schema>;
+/** Everything that a scheduler may ask for, in diffusers' names. */
+export type SchedulerConfig = z.infer<typeof fields>;
+
+/** diffusers' defaults; what differs by class is in the class. */
+const DEFAULTS: SchedulerConfig = {
+  num_train_timesteps: 1000,
+  beta_start: 0.0001,
+  beta_end: 0.02,
+  beta_schedule: 'linear',
+  rescale_betas_zero_snr: false,
+  timestep_spacing: 'linspace',
+  steps_offset: 0,
+  prediction_type: 'epsilon',
+  set_alpha_to_one: true,
+  clip_sample: false,
+  clip_sample_range: 1,
+  skip_prk_steps: false,
+  algorithm_type: 'dpmsolver++',
+  solver_order: 2,
+  solver_type: 'midpoint',
+  lower_order_final: true,
+  euler_at_final: false,
+  use_karras_sigmas: false,
+  final_sigmas_type: 'zero',
+  original_inference_steps: 50,
+  timestep_scaling: 10,
+};
+
+const schema = z.looseObject({ _class_name: z.string(), ...fields.partial().shape });
+
+/** A `scheduler_config.json` as it stands: what it leaves out is a default of the scheduler that is made from it. */
+export type SchedulerFile = z.infer<typeof schema>;
 
 /** Reads the content of a `scheduler_config.json`. Throws InvalidInput naming each field that cannot be used. */
-export function parseSchedulerConfig(content: unknown, file = 'scheduler_config.json'): SchedulerConfig {
-  const result = schema.safeParse(content);
+export function parseSchedulerConfig(content: unknown, file = 'scheduler_config.json'): SchedulerFile {
+  const result = schema.safeParse(withoutNulls(content));
   if (!result.success) throw new InvalidInput(`${file}: ${z.prettifyError(result.error)}`);
-  const config = result.data;
   for (const [field, only] of Object.entries(UNSUPPORTED)) {
-    const value = config[field];
-    if (value !== undefined && value !== null && value !== only) {
+    const value = result.data[field];
+    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(only)) {
       throw new InvalidInput(`${file}: ${field} = ${JSON.stringify(value)} is not supported, only ${JSON.stringify(only)}`);
     }
   }
-  return config;
+  return result.data;
+}
+
+/** The file's fields over the defaults of a class, as diffusers' `from_config`. */
+export function withDefaults(file: SchedulerFile, ofClass: Partial<SchedulerConfig>): SchedulerConfig {
+  return { ...DEFAULTS, ...ofClass, ...fields.partial().parse(file) };
+}
+
+/** diffusers writes `null` for a field that is not set. */
+function withoutNulls(content: unknown): unknown {
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) return content;
+  return Object.fromEntries(Object.entries(content).filter(([, value]) => value !== null));
 }

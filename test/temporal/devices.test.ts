@@ -170,7 +170,7 @@ describe('devices with roles', () => {
     expect(later.map(({ queue }) => queue)).toEqual(['gpu-generate']);
   });
 
-  test('the devices of an item are a search attribute, and stand in timings.json', async () => {
+  test('the devices of an item are a search attribute, and stand in timings.json and on the report’s page', async () => {
     const ids = async (query: string) => {
       const found: string[] = [];
       for await (const { workflowId } of cluster.client.workflow.list({ query })) found.push(workflowId);
@@ -181,9 +181,11 @@ describe('devices with roles', () => {
         'items are found by device',
         async () => (await ids(`RefineRun = "${run.id}" AND RefineDevice = "${device}"`)).length === 2,
       );
-    const timings = await (await openStore(run.store)).objects.get(`runs/${run.id}/report/timings.json`);
-    const { devices } = JSON.parse(Buffer.from(timings!).toString()) as { devices: Record<string, { statuses: object; seconds: number }> };
+    const { objects } = await openStore(run.store);
+    const read = async (file: string) => Buffer.from((await objects.get(`runs/${run.id}/report/${file}`))!).toString();
+    const { devices } = JSON.parse(await read('timings.json')) as { devices: Record<string, { statuses: object; seconds: number }> };
     expect(devices).toMatchObject({ 'cpu:0': { statuses: { completed: 6 }, seconds: expect.any(Number) }, 'cpu:1': {}, cpu: {} });
+    expect(await read('index.html')).toContain('3 devices: cpu, cpu:0, cpu:1');
   });
 });
 

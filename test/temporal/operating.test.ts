@@ -85,6 +85,10 @@ describe('a run whose queue nobody serves', () => {
     const hex = entry.trueImage.digest.slice('sha256:'.length);
     return join(run.store, 'blobs/sha256', hex.slice(0, 2), hex);
   };
+  const waitsOnSpare = async (item: string) => {
+    const { raw } = await cluster.client.workflow.getHandle(run.workflow(item)).describe();
+    return raw.pendingActivities!.some(({ activityOptions }) => activityOptions?.taskQueue?.name === 'gpu-spare');
+  };
   let scorer: RunningCli;
 
   test('says where it hangs', async () => {
@@ -107,6 +111,8 @@ describe('a run whose queue nobody serves', () => {
       `temporal activity update-options --query 'RefineRun = "RUN" AND RefineItem IS NOT NULL AND ExecutionStatus = "Running"' --task-queue gpu-spare --yes`,
     );
     await run.pictures(4);
+    // What it has begun and not ended when it goes would wait on its queue for another.
+    await until('nothing waits for the spare queue', async () => (await Promise.all(ITEMS.map(waitsOnSpare))).every((waits) => !waits));
     spare.signal('SIGTERM');
     await spare.ended;
   });
@@ -126,7 +132,7 @@ describe('a run whose queue nobody serves', () => {
     renameSync(await trueImage(third), `${await trueImage(third)}.away`);
     await cluster.worker('gpu');
     await until('the last item waits for its score', async () => (await run.temporal(DESCRIBE, fourth)).includes('scoreImage'));
-    await run.temporal(RESET, fourth);
+    await Promise.all([run.temporal(RESET, first), run.temporal(RESET, fourth)]);
     await run.temporal(`temporal workflow terminate --workflow-id WORKFLOW --reason 'hangs'`, first);
     await run.temporal('temporal workflow cancel --workflow-id WORKFLOW', second);
     await Promise.all([run.state(first, 'failed'), run.state(second, 'cancelled')]);

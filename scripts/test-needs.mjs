@@ -16,41 +16,18 @@ export async function findOrInstallChromium() {
   }
   const found = findOnPath(BROWSERS);
   if (found) return found;
-  await aptInstall(
-    'Chromium',
-    'chromium',
-    'the browser tests need Chromium: install it (Debian: apt-get install chromium), or set CHROMIUM_PATH',
-  );
+  const apt = findOnPath(['apt-get']);
+  if (!apt || process.getuid?.() !== 0) {
+    throw new StepError('failed: the browser tests need Chromium: install it (Debian: apt-get install chromium), or set CHROMIUM_PATH');
+  }
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  await step('Chromium (apt-get)', async () => {
+    await run(apt, ['update'], { env });
+    await run(apt, ['install', '-y', '--no-install-recommends', 'chromium'], { env });
+  });
   const installed = findOnPath(BROWSERS);
   if (!installed) throw new StepError('failed: apt-get installed chromium, but it is not on PATH');
   return installed;
-}
-
-/** Where Debian and Ubuntu put the library that gives a process a clock of its own; the one for programs with threads. */
-const FAKETIME = ['x86_64', 'aarch64'].map((machine) => `/usr/lib/${machine}-linux-gnu/faketime/libfaketimeMT.so.1`);
-
-/** Path of libfaketime, to be preloaded; installs Debian's where that can be done without asking. */
-export async function findOrInstallFaketime() {
-  const find = () => FAKETIME.find((path) => existsSync(path));
-  if (find()) return find();
-  await aptInstall(
-    'libfaketime',
-    'libfaketime',
-    'the test of clocks that jump needs libfaketime: install it (Debian: apt-get install libfaketime)',
-  );
-  if (!find()) throw new StepError('failed: apt-get installed libfaketime, but not where it is looked for');
-  return find();
-}
-
-/** @param otherwise what to say where only a person can install it */
-async function aptInstall(title, name, otherwise) {
-  const apt = findOnPath(['apt-get']);
-  if (!apt || process.getuid?.() !== 0) throw new StepError(`failed: ${otherwise}`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await step(`${title} (apt-get)`, async () => {
-    await run(apt, ['update'], { env });
-    await run(apt, ['install', '-y', '--no-install-recommends', name], { env });
-  });
 }
 
 /**

@@ -12,7 +12,7 @@ import { setup } from './setup.mjs';
 import { StepError } from './setup-step.mjs';
 import { findOrInstallMinio } from '../infra/minio.mjs';
 import { findOrInstallToxiproxy } from '../infra/toxiproxy.mjs';
-import { findOrInstallChromium, findOrInstallFaketime, testEnvironment } from './test-needs.mjs';
+import { findOrInstallChromium, testEnvironment } from './test-needs.mjs';
 import { findSuites } from './test-suites.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -23,7 +23,7 @@ const SUITE_LIMIT_MS = 30 * 60_000;
 /** Servers that suites start. Found or built before the tests, whose home is gone when they end. */
 const SERVERS = {
   'test/storage': [findOrInstallMinio],
-  'test/faults': [findOrInstallMinio, findOrInstallToxiproxy, findOrInstallFaketime],
+  'test/faults': [findOrInstallMinio, findOrInstallToxiproxy],
 };
 
 /** Whole-tree checks; each counts as one test. */

@@ -44,6 +44,7 @@ export class S3ObjectStore implements ObjectStore {
   /** The last part of each log that goes on, by the log's key. */
   private readonly tails = new Map<string, { part: string; bytes: Uint8Array }>();
   private parts = 0;
+  private partAt = 0;
 
   constructor(private readonly location: S3Location) {
     this.uri = formatS3Uri(location);
@@ -107,7 +108,9 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   private newPart(log: string): string {
-    const time = Date.now().toString(36).padStart(9, '0');
+    // A clock that is set back must not put what is written now before what was read already.
+    this.partAt = Math.max(this.partAt, Date.now());
+    const time = this.partAt.toString(36).padStart(9, '0');
     const count = (this.parts++).toString(36).padStart(6, '0');
     return `${log}/${time}-${count}-${randomBytes(4).toString('hex')}`;
   }

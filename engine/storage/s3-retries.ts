@@ -7,6 +7,8 @@ const BASE_MS = 100;
 /** 503 is S3's SlowDown, and MinIO's SlowDownRead and SlowDownWrite. */
 const SLOW_DOWN_MS = 500;
 const LONGEST_MS = 20_000;
+/** Not there, and: the condition does not hold. Where the clock is minutes off, the SDK takes each of them for a reason to set it and ask again. */
+const ANSWERS = [404, 412, 416];
 
 /** Pause after some failed attempts, from 1: at random up to a bound that doubles, so that who failed together does not come back together. */
 export function pauseMs(failed: number, slowDown = false): number {
@@ -29,7 +31,8 @@ export const retryStrategy: RetryStrategy = {
   acquireInitialRetryToken: async () => token(0, 0),
   refreshRetryTokenForRetry: async (last, { errorType, error, retryAfterHint }) => {
     const failed = last.getRetryCount() + 1;
-    if (failed >= ATTEMPTS || (errorType !== 'TRANSIENT' && errorType !== 'THROTTLING')) throw error as Error;
+    const isAnswer = ANSWERS.includes(s3Status(error) ?? 0);
+    if (isAnswer || failed >= ATTEMPTS || (errorType !== 'TRANSIENT' && errorType !== 'THROTTLING')) throw error as Error;
     const asked = Math.min((retryAfterHint?.getTime() ?? 0) - Date.now(), LONGEST_MS);
     return token(failed, Math.max(asked, pauseMs(failed, s3Status(error) === 503)));
   },

@@ -38,9 +38,6 @@ export async function createWorker(given: CreateWorkerOptions): Promise<Worker> 
     taskQueue: TASK_QUEUES[options.role],
     plugins: [...plugins, new RefineLoopPlugin(options)],
     shutdownGraceTime: graceSeconds * 1000,
-    // By themselves they are sent when 8 of their 10 seconds are over; a cancellation comes back with one.
-    maxHeartbeatThrottleInterval: '3 seconds',
-    defaultHeartbeatThrottleInterval: '3 seconds',
     ...SLOTS[options.role],
     ...(buildId === undefined ? {} : { workerDeploymentOptions: versioned(buildId) }),
   });

@@ -41,6 +41,15 @@ export interface RefineLoopPluginOptions {
   modelPath?: (path: string) => string;
 }
 
+/** What steps need of a worker, where it does not say otherwise. */
+const DEFAULTS = {
+  // The SDK's default is none: a worker that is stopped would fail what it has in hand.
+  shutdownGraceTime: '10 seconds',
+  // By themselves they are sent when 8 of their 10 seconds are over; a cancellation comes back with one.
+  maxHeartbeatThrottleInterval: '3 seconds',
+  defaultHeartbeatThrottleInterval: '3 seconds',
+} satisfies Partial<WorkerOptions>;
+
 /** Only these two are ever chosen between, so that a user's own workflows stay in the bundle. */
 const OWN_WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
 const OWN_BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -81,9 +90,10 @@ export class RefineLoopPlugin extends SimplePlugin {
     this.gpu = gpu;
   }
 
-  override configureWorker(options: WorkerOptions): WorkerOptions {
-    const isSibling = this.siblings.some(({ taskQueue }) => taskQueue === options.taskQueue);
-    if (isSibling) return options;
+  override configureWorker(given: WorkerOptions): WorkerOptions {
+    const isSibling = this.siblings.some(({ taskQueue }) => taskQueue === given.taskQueue);
+    if (isSibling) return given;
+    const options: WorkerOptions = { ...DEFAULTS, ...given };
     this.server = { connection: options.connection, namespace: options.namespace };
     if (this.role === 'orchestrator') return super.configureWorker(withOwnWorkflows(options));
     if (this.role === 'cpu') return super.configureWorker(options);

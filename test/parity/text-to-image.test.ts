@@ -72,4 +72,12 @@ describe('pictures against diffusers', () => {
     expect(maxDifference(pixels, expected)).toBeLessThanOrEqual(1);
     expect(off / expected.length).toBeLessThan(0.01);
   });
+
+  test('timesteps with fractions: a UNet whose timestep is an integer gets their whole part, as in optimum', async () => {
+    const config = { ...cases[0]!.config, _class_name: 'EulerDiscreteScheduler', timestep_spacing: 'linspace' };
+    const pipeline = await TextToImage.load(await modelWith(config, 'fractions'), sessions);
+    const request: TextToImageRequest = { ...cases[0]!, scheduler: null, numInferenceSteps: 5, height: null, width: null };
+    const { latents } = await pipeline.denoise(request);
+    expect(latents.data.every(Number.isFinite)).toBe(true);
+  });
 });

@@ -13,7 +13,7 @@ const ONLY = {
 
 /**
  * DPM-Solver++(2M), midpoint (Lu et al., arXiv 2211.01095, algorithm 2): second order from the second step on, first order at
- * the end. As diffusers' `DPMSolverMultistepScheduler`, float32 throughout.
+ * the end: x' = (sigma' / sigma) x - alpha' (e^-h - 1) ((1 + 1 / 2r) x0 - (1 / 2r) x0_before). As diffusers' `DPMSolverMultistepScheduler`, float32 throughout.
  */
 export class DpmSolverMultistepScheduler extends LogSnrSolver {
   static readonly className = 'DPMSolverMultistepScheduler';

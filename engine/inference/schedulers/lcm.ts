@@ -11,7 +11,7 @@ const DATA_VARIANCE = 0.25;
 
 /**
  * Multistep sampling of a latent consistency model (Luo et al., arXiv 2310.04378, algorithm 3): the consistency function
- * f(x, t) = c_skip(t) x + c_out(t) x0 (equation 9) leads to a clean sample in one step, which is made noisy again for the next one.
+ * f(x, t) = c_skip(t) x + c_out(t) x0 leads to a clean sample in one step, which is made noisy again for the next one: x' = sqrt(a') f + sqrt(1 - a') noise.
  * As diffusers' `LCMScheduler`, float32 throughout.
  */
 export class LcmScheduler implements Scheduler {

@@ -20,7 +20,7 @@ const WARM_UP_STEPS = 3;
 
 /**
  * Pseudo numerical methods (Liu et al., arXiv 2202.09778): a linear multistep of order 4 over the model's outputs (equation 12), each carried
- * to the next timestep by the transfer function (equation 11). As diffusers' `PNDMScheduler`, float32 throughout, in both of its forms:
+ * to the next timestep by x' = sqrt(a' / a) x - (a' - a) e / (a sqrt(1 - a') + sqrt(a (1 - a) a')) (equation 9). As diffusers' `PNDMScheduler`, float32 throughout, in both of its forms:
  * three Runge-Kutta steps of four evaluations each first (F-PNDM), or with `skip_prk_steps`, as Stable Diffusion has it, one improved Euler step (S-PNDM's).
  */
 export class PndmScheduler implements Scheduler {
@@ -132,7 +132,7 @@ export class PndmScheduler implements Scheduler {
     this.outputs = [...this.outputs, output].slice(-3);
   }
 
-  /** Equation 11: the sample at `from`, carried to `to` along the model's output. */
+  /** Equation 9: the sample at `from`, carried to `to` along the model's output. */
   private transfer(sample: Float32Array, from: number, to: number, modelOutput: Float32Array): Float32Array {
     const alpha = this.alphas[from]!;
     const alphaNext = to >= 0 ? this.alphas[to]! : this.finalAlpha;

@@ -8,8 +8,9 @@ const { fround } = Math;
 const SOLVER_TYPES = ['bh1', 'bh2', 'midpoint', 'heun', 'logrho'];
 
 /**
- * UniPC of order 2 (Zhao et al., arXiv 2302.04867, algorithms 3 and 4 with data prediction): each step first corrects the sample that it was given (UniC), with the
- * model's output there, then predicts the next one (UniP). B(h) is h (`bh1`) or e^h - 1 (`bh2`).
+ * UniPC of order 2 (Zhao et al., arXiv 2302.04867, algorithms 1 and 2, in terms of the clean sample x0): each step first corrects the sample that it was
+ * given (UniC), with the model's output there, then predicts the next one (UniP), both by
+ * x' = (sigma' / sigma) x - alpha' (e^-h - 1) x0 - alpha' B(h) sum_k rho_k (x0_k - x0) / r_k, where B(h) is -h (`bh1`) or e^-h - 1 (`bh2`).
  * As diffusers' `UniPCMultistepScheduler`, float32 throughout.
  */
 export class UniPcMultistepScheduler extends LogSnrSolver {

@@ -25,8 +25,8 @@ export function installTelemetry({ metrics, logFormat }: TelemetryOptions, rest:
       ...rest,
       ...(logger ? { logger } : {}),
       telemetryOptions: {
-        // What the SDK's own core has to say goes the same way.
-        ...(json ? { logging: { filter: { core: 'WARN', other: 'ERROR' }, forward: {} } } : {}),
+        // What the SDK's own core has to say goes the same way, and not to stdout, where a command's JSON goes.
+        logging: { filter: { core: 'WARN', other: 'ERROR' }, forward: {} },
         ...(metrics === undefined ? {} : { metrics: { prometheus: { bindAddress: metrics, ...PROMETHEUS } } }),
       },
     });

@@ -38,6 +38,8 @@ export interface Chaos {
   struck: Struck[];
   /** Pictures in which a byte was flipped. */
   spoilt: Digest[];
+  /** What workers wrote there. */
+  stdout: string;
   close(): Promise<void>;
 }
 
@@ -98,7 +100,7 @@ export async function runInChaos({ items, faults, seed, say }: ChaosOptions): Pr
     await look();
     const disturbed: Seen = { on: place.on, store: place.store, lines, seconds: (Date.now() - began) / 1000 };
     say(`disturbed: over after ${disturbed.seconds.toFixed(0)} s`);
-    return { recipe, undisturbed, disturbed, struck, spoilt: place.spoilt, close: () => place.close() };
+    return { recipe, undisturbed, disturbed, struck, spoilt: place.spoilt, stdout: place.stdout, close: () => place.close() };
   } catch (error) {
     await place.close();
     throw error;
@@ -161,6 +163,12 @@ class Place {
       await close();
       throw error;
     }
+  }
+
+  get stdout(): string {
+    return Object.values(this.workers)
+      .map(({ stdout }) => stdout)
+      .join('');
   }
 
   /** Resolves when what was broken is whole again. */

@@ -6,7 +6,7 @@ import { jest } from '@jest/globals';
 import { cli, cliJson } from '../support/cli.js';
 import type { RunDocument, StatusDocument } from '../support/runs.js';
 import { runInChaos, RUN, type Chaos } from './chaos-run.js';
-import { explain, surplusOf } from './explain.js';
+import { explain, PARTS, surplusOf } from './explain.js';
 import { FAULTS } from './schedule.js';
 
 /** How much of it: `[items, faults, seed]`, as test/faults/long.mjs gives it. */
@@ -28,6 +28,10 @@ test('every item is accounted for', async () => {
   expect(status).toMatchObject({ state: 'completed', items: { total: ITEMS, done: ITEMS, failed: 0, skipped: 0, cancelled: 0 } });
 });
 
+test('workers that lose their server say so on stderr alone', () => {
+  expect(chaos.stdout).toBe('');
+});
+
 test('executed steps are the unique steps and the attempts that were in flight at the faults', () => {
   const [calm, wild] = [explain(chaos.undisturbed.lines, []), explain(chaos.disturbed.lines, chaos.struck)];
   const surplus = surplusOf(wild);
@@ -38,8 +42,7 @@ test('executed steps are the unique steps and the attempts that were in flight a
   expect(stepsOf(chaos.disturbed.lines)).toEqual(stepsOf(chaos.undisturbed.lines));
   // Only an attempt that another one was started beside can come to its end too, and its result is dropped.
   const twice = Object.entries(wild.surplus).filter(([, { dropped }]) => dropped > 0);
-  const separating = ['freeze-worker', 'kill-server', 'restart-server', 'slow-server', 'reset-server'];
-  expect(separating).toEqual(expect.arrayContaining(twice.map(([kind]) => kind)));
+  expect(PARTS).toEqual(expect.arrayContaining(twice.map(([kind]) => kind)));
 });
 
 test('the results are those of an undisturbed run, to the byte', async () => {

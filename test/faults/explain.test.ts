@@ -55,5 +55,7 @@ test('a result that was recorded by an attempt that the ledger has no end of is 
 test('the first of two that came to their end counts, the other was dropped', () => {
   const lines = [start('k', '1', 9_000), start('k', '2', 11_000), end('2', 11_500), end('1', 12_500)];
   expect(explain(lines, [kill]).surplus).toEqual({ 'kill-cpu': { lost: 0, failed: 0, cancelled: 0, dropped: 1 } });
+  const freeze: Struck = { ...kill, kind: 'freeze-worker', begin: kill.begin - 500 };
+  expect(Object.keys(explain(lines, [freeze, kill]).surplus)).toEqual(['freeze-worker']);
   expect(explain(lines, []).unexplained).toEqual([expect.stringMatching(/^completed: .* k$/)]);
 });

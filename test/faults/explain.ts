@@ -24,6 +24,9 @@ export interface Explained {
   unexplained: string[];
 }
 
+/** Faults after which the server may think a worker dead that is not. */
+export const PARTS: readonly FaultName[] = ['freeze-worker', 'kill-server', 'restart-server', 'slow-server', 'reset-server'];
+
 /** What reconnects and what is tried again goes on failing for a moment. */
 const SETTLE_MS = 2_000;
 
@@ -49,7 +52,10 @@ export function explain(lines: readonly LedgerLine[], struck: readonly Struck[])
     const author = first ?? attempts.at(-1);
     for (const attempt of attempts) {
       if (attempt === first) continue;
-      const fault = struck.findLast(({ begin, end }) => begin <= attempt.to && end + SETTLE_MS >= attempt.from);
+      const during = struck.filter(({ begin, end }) => begin <= attempt.to && end + SETTLE_MS >= attempt.from);
+      // What was given to a second worker lost its first by a fault that parts a worker from the server, whatever else struck meanwhile.
+      const parted = attempt.status === 'completed' ? during.findLast(({ kind }) => PARTS.includes(kind)) : undefined;
+      const fault = parted ?? during.at(-1);
       if (!fault) result.unexplained.push(`${attempt.status}: ${name}`);
       if (!fault || attempt === author) continue;
       const counts = (result.surplus[fault.kind] ??= { lost: 0, failed: 0, cancelled: 0, dropped: 0 });

@@ -10,6 +10,7 @@ const PAUSE_MS = 500;
 export class SupervisedWorker {
   private current!: RunningCli;
   private stopping = false;
+  private said = '';
   private awayMs = PAUSE_MS;
   private readonly over: Promise<void>;
 
@@ -22,7 +23,7 @@ export class SupervisedWorker {
     this.over = (async () => {
       while (!this.stopping) {
         this.current = startWorker(role, address, ...args);
-        await this.current.ended;
+        this.said += (await this.current.ended).stdout;
         await sleep(this.awayMs);
         this.awayMs = PAUSE_MS;
       }
@@ -40,6 +41,11 @@ export class SupervisedWorker {
       if (this.stopping) throw new Error(`the worker on ${this.role} was stopped`);
       await sleep(100);
     }
+  }
+
+  /** All that it and those before it wrote to stdout. */
+  get stdout(): string {
+    return this.said + this.current.output().stdout;
   }
 
   get pid(): number {

@@ -13,7 +13,7 @@ import { finishRun, reconcileItems, setRunState } from './run-state.js';
 import { runStep, type StepDefinition, type StepTools } from './run-step.js';
 import { scoreStep } from './score.js';
 import type { ActivityServices } from './services.js';
-import type { NotHere, OrchestratorActivities, StepActivities, StepFailureDetails, StepInput } from './types.js';
+import type { FailureCounts, NotHere, OrchestratorActivities, StepActivities, StepFailureDetails, StepInput } from './types.js';
 
 export { BUCKETS, stepMetrics, type StepMetrics } from './metrics.js';
 export { ActivityServices, type ServicesOptions } from './services.js';
@@ -26,17 +26,22 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
   const step = async <Input, Result>(
     definition: StepDefinition<Input, Result>,
     input: Input,
-    { item, at, earlier = 0 }: StepInput,
+    { item, at, earlier = 0, failed }: StepInput,
   ): Promise<Result & StepMeta> => {
     const { info, cancellationSignal } = Context.current();
+    const beat = keepsFailures(failed);
     const place = { item, at, attempt: earlier + info.attempt, device: services.device };
-    const work = async () => runStep(definition, await services.openRun(item.run), input, place, tools());
-    const result = await beating(() => services.permits.take(work, cancellationSignal));
+    const work = async () => runStep(definition, await services.openRun(item.run), input, place, tools(beat));
+    const result = await beating(() => services.permits.take(work, cancellationSignal), beat);
     return services.host && !result.cached ? { ...result, device: services.device } : result;
   };
   /** A step of a model. A device that is not for such gives it back at once: nothing was tried and nothing has failed. */
   const modelStep = <Input extends StepInput, Result>(role: (input: Input) => DeviceRole, run: (input: Input) => Promise<Result>) =>
-    activity(async (input: Input): Promise<Result | NotHere> => (services.lacks(role(input)) ? { notHere: role(input) } : run(input)));
+    activity(async (input: Input): Promise<Result | NotHere> => {
+      if (!services.lacks(role(input))) return run(input);
+      const attempts = (input.earlier ?? 0) + Context.current().info.attempt - 1;
+      return { notHere: role(input), attempts, failed: failedBefore(input) };
+    });
   const generate = generateStep(services);
   const embed = embedStep(services);
   const feedback = feedbackStep(services);
@@ -81,8 +86,8 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
 }
 
 /** Heartbeats while `work` waits for its turn or runs; a call that hangs is the host's watchdog's business. */
-async function beating<T>(work: () => Promise<T>): Promise<T> {
-  const timer = setInterval(() => heartbeat(), HEARTBEAT_MS);
+async function beating<T>(work: () => Promise<T>, beat: () => void = () => heartbeat()): Promise<T> {
+  const timer = setInterval(() => beat(), HEARTBEAT_MS);
   try {
     return await work();
   } finally {
@@ -90,8 +95,25 @@ async function beating<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function tools(): Pick<StepTools, 'signal' | 'progress'> {
-  return { signal: Context.current().cancellationSignal, progress: (done, total) => heartbeat({ done, total }) };
+interface BeatDetails {
+  done?: number;
+  total?: number;
+  failed?: FailureCounts;
+}
+
+/** Temporal keeps the last heartbeat's details for the next attempt on the same queue; where it lost them, the count begins anew. */
+function failedBefore({ failed = {} }: Pick<StepInput, 'failed'>): FailureCounts {
+  return (Context.current().info.heartbeatDetails as BeatDetails | undefined)?.failed ?? failed;
+}
+
+/** Heartbeats that carry on what failed in earlier attempts. */
+function keepsFailures(asked: FailureCounts | undefined): (progress?: BeatDetails) => void {
+  const failed = failedBefore({ failed: asked });
+  return (progress = {}) => heartbeat({ ...progress, failed } satisfies BeatDetails);
+}
+
+function tools(beat: (progress: BeatDetails) => void): Pick<StepTools, 'signal' | 'progress'> {
+  return { signal: Context.current().cancellationSignal, progress: (done, total) => beat({ done, total }) };
 }
 
 /**
@@ -105,17 +127,22 @@ function activity<Input, Result>(run: (input: Input) => Promise<Result>): (input
       return guardPayload(`result of ${info.activityType}`, await run(input));
     } catch (error) {
       if (cancellationSignal.aborted) throw cancellationSignal.reason;
-      throw asApplicationFailure(error, ((input as Partial<StepInput>).earlier ?? 0) + info.attempt);
+      const { earlier = 0, failed } = input as Partial<StepInput>;
+      const counts = { ...failedBefore({ failed }) };
+      counts[failureCode(error)] = (counts[failureCode(error)] ?? 0) + 1;
+      heartbeat({ failed: counts } satisfies BeatDetails);
+      throw asApplicationFailure(error, earlier + info.attempt, counts);
     }
   };
 }
 
-function asApplicationFailure(error: unknown, attempt: number): ApplicationFailure {
+function asApplicationFailure(error: unknown, attempt: number, failed: FailureCounts): ApplicationFailure {
   const code = failureCode(error);
   const policy = policyOf(error);
   const message = error instanceof Error ? error.message : String(error);
-  const delayMs = retryDelayMs(policy, attempt);
-  const isLast = attempt >= policy.maxAttempts;
+  const times = failed[code]!;
+  const delayMs = retryDelayMs(policy, times);
+  const isLast = times >= policy.maxAttempts;
   // The queue that a step came from cannot send it elsewhere: the workflow does.
   const goesOnAt = error instanceof LeftHalfMade && !isLast ? error.worker : null;
   const asked = error instanceof ProviderThrottled || error instanceof ProviderUnavailable ? error.retryAfterSeconds : undefined;
@@ -123,7 +150,7 @@ function asApplicationFailure(error: unknown, attempt: number): ApplicationFailu
     message,
     type: code,
     nonRetryable: isLast || goesOnAt !== null,
-    details: (goesOnAt === null ? [attempt] : [attempt, goesOnAt]) satisfies StepFailureDetails,
+    details: [attempt, goesOnAt, failed] satisfies StepFailureDetails,
     nextRetryDelay: asked === undefined ? delayMs : asked * 1000,
     cause: error instanceof Error ? error : undefined,
   });

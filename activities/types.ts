@@ -1,4 +1,5 @@
 import type { BudgetRecipe } from '../core/recipe.js';
+import type { FailureCode } from '../core/errors.js';
 import type { ItemPlan } from '../core/item-plan.js';
 import type { DeviceRole } from '../core/queues.js';
 import type { Critique, EmbedRequest, ItemInput, ScoreSubject } from '../core/refine-loop.js';
@@ -91,15 +92,23 @@ export interface StepInput {
   at: StepAt;
   /** Attempts that were made before the step was sent to another queue: its attempts count on from there. */
   earlier?: number;
+  /** Of those, the ones that failed. */
+  failed?: FailureCounts;
 }
+
+/** How often a step has failed, by type: each type has its own limit (core/errors.ts), and one does not use up another's. */
+export type FailureCounts = Partial<Record<FailureCode, number>>;
 
 /** Result of a step that a device gave back at once, because it is not for such: it belongs on the queue of this role. */
 export interface NotHere {
   notHere: DeviceRole;
+  /** Attempts before this one, which was none. */
+  attempts: number;
+  failed: FailureCounts;
 }
 
-/** Details of a step's failure: its attempt, and the worker that goes on with it best, where there is one. */
-export type StepFailureDetails = [attempt: number, goesOnAt?: string];
+/** Details of a step's failure: its attempt, the worker that goes on with it best (`null`: any), and how often it has failed, this time included. */
+export type StepFailureDetails = [attempt: number, goesOnAt: string | null, failed: FailureCounts];
 
 export interface GenerateInput extends StepInput {
   prompt: RefinedPrompt;

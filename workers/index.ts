@@ -1,5 +1,5 @@
 /** Processes that poll. */
-export { defaultName, RefineLoopPlugin, type RefineLoopPluginOptions } from './plugin.js';
+export { checkGpuOptions, defaultName, RefineLoopPlugin, type RefineLoopPluginOptions } from './plugin.js';
 export { createWorker, GRACE_SECONDS, type CreateWorkerOptions } from './create-worker.js';
 export { BUCKETS } from '../activities/index.js';
 export { ensureSearchAttributes } from './search-attributes.js';

@@ -35,6 +35,11 @@ export interface RefineLoopPluginOptions {
   modelMemoryMb?: number;
   /** MiB of memory above which a `gpu` worker's host is killed: what ran fails as OutOfMemory, and the worker lives. Default: no limit. Linux only. */
   memoryLimitMb?: number;
+  /**
+   * Seconds without a sign of life after which a `gpu` worker's host is killed while it runs something. Default 120. More than the longest call: loading a
+   * model, building its engine (TensorRT), one denoising step.
+   */
+  hangTimeoutSeconds?: number;
   /** Where this machine sees the store, when that is elsewhere than where runs are started. */
   store?: string;
   /** Maps a model's path as the run names it to where this machine has it. */
@@ -73,11 +78,24 @@ export class RefineLoopPlugin extends SimplePlugin {
   private siblings: WorkerOptions[] = [];
 
   constructor(options: RefineLoopPluginOptions) {
-    const { role, device = 0, provider = 'cpu', threads, batch = 1, modelMemoryMb, memoryLimitMb, store, modelPath } = options;
+    const {
+      role,
+      device = 0,
+      provider = 'cpu',
+      threads,
+      batch = 1,
+      modelMemoryMb,
+      memoryLimitMb,
+      hangTimeoutSeconds,
+      store,
+      modelPath,
+    } = options;
     const gpu = { name: options.name ?? defaultName(provider, device), roles: options.roles ?? DEVICE_ROLES, slots: 2 * batch };
     if (role === 'gpu') checkGpuOptions(gpu.name, gpu.roles, batch);
+    const hangTimeoutMs = hangTimeoutSeconds === undefined ? undefined : hangTimeoutSeconds * 1000;
     const onBusy = (seconds: number) => metrics().deviceBusy.record(seconds, { device: services.device });
-    const host = role === 'gpu' ? new InferenceHost({ device, provider, threads, batch, modelMemoryMb, memoryLimitMb, onBusy }) : null;
+    const host =
+      role === 'gpu' ? new InferenceHost({ device, provider, threads, batch, modelMemoryMb, memoryLimitMb, hangTimeoutMs, onBusy }) : null;
     const worker = `${hostname()}-${process.pid}-${role}${role === 'gpu' ? `-${device}` : ''}`;
     const services = new ActivityServices({ worker, host, metrics, store, modelPath, ...(host ? gpu : {}) });
     super({
@@ -167,7 +185,8 @@ export const defaultName = (provider: string, device: number): string =>
     .slice(0, 40)}-${provider}-${device}`;
 
 /** @throws InvalidInput */
-function checkGpuOptions(name: string, roles: readonly string[], batch: number): void {
+/** @throws InvalidInput on a name that cannot be a queue's, roles that are none, a batch of nothing */
+export function checkGpuOptions(name: string, roles: readonly string[], batch: number): void {
   if (!isWorkerName(name)) {
     throw new InvalidInput(
       `worker name ${JSON.stringify(name)}: use letters, digits, ".", "_" and "-", at most 64, and not the name of a role (${DEVICE_ROLES.join(', ')})`,

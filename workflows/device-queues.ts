@@ -1,5 +1,5 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure, isCancellation, sleep } from '@temporalio/workflow';
-import type { NotHere, StepFailureDetails } from '../activities/types.js';
+import type { FailureCounts, NotHere, StepFailureDetails } from '../activities/types.js';
 import { failurePolicy, isFailureCode, retryDelayMs } from '../core/errors.js';
 import { QUEUE_WAIT_SECONDS, TASK_QUEUES, gpuQueue, type DeviceRole, type Placement } from '../core/queues.js';
 import { MOST_ATTEMPTS } from './run-activities.js';
@@ -11,6 +11,8 @@ export interface Destination {
   waitSeconds: number | null;
   /** Attempts that were made elsewhere. */
   earlier: number;
+  /** Of those, the ones that failed. */
+  failed: FailureCounts;
   /** For people: why it is not simply on the shared queue. */
   why: string;
 }
@@ -36,12 +38,14 @@ export class DeviceQueues {
   async carryOut<T extends object>(role: DeviceRole, arm: string | null, attempt: (to: Destination) => Promise<T | NotHere>): Promise<T> {
     const kind = role === 'feedback' ? `${role} ${arm}` : role;
     let wait = this.placement.waitSeconds ?? QUEUE_WAIT_SECONDS;
-    let [queue, why, earlier] = [this.home(role, kind, arm), '', 0];
+    let [queue, why, earlier, failed] = [this.home(role, kind, arm), '', 0, {} as FailureCounts];
     for (;;) {
       const waitSeconds = queue === SHARED ? null : wait;
       try {
-        const result = await attempt({ queue, waitSeconds, earlier, why });
+        const result = await attempt({ queue, waitSeconds, earlier, failed, why });
         if (!('notHere' in result)) return result;
+        // Histories of before have no counts.
+        [earlier, failed] = [result.attempts ?? earlier, result.failed ?? failed];
         if (queue === gpuQueue(role)) await sleep(wait * 1000); // Somebody serves it who is not for it.
         this.homes.set(kind, (queue = gpuQueue(role)));
         why = `waits for a worker with role ${role}`;
@@ -54,12 +58,13 @@ export class DeviceQueues {
           queue = this.home(role, kind, arm);
           continue;
         }
-        const [attempts = earlier + 1, goesOnAt] = detailsOf(error);
+        const [attempts = earlier + 1, named, counts = failed] = detailsOf(error);
+        const goesOnAt = named ?? undefined;
         if (goesOnAt === undefined && (queue === SHARED || attempts >= MOST_ATTEMPTS || isFinal(error))) throw error;
         queue = goesOnAt === undefined ? this.home(role, kind, arm) : gpuQueue(goesOnAt);
         why = goesOnAt === undefined ? `attempt ${attempts + 1}` : `goes on where it was, attempt ${attempts + 1}`;
-        earlier = attempts;
-        await sleep(delayMs(error, attempts));
+        [earlier, failed] = [attempts, counts];
+        await sleep(delayMs(error, failed));
       }
     }
   }
@@ -78,7 +83,8 @@ function detailsOf({ cause }: ActivityFailure): Partial<StepFailureDetails> {
   return cause instanceof ApplicationFailure && cause.details ? (cause.details as Partial<StepFailureDetails>) : [];
 }
 
-function delayMs({ cause }: ActivityFailure, attempts: number): number {
+function delayMs({ cause }: ActivityFailure, failed: FailureCounts): number {
   const type = cause instanceof ApplicationFailure ? cause.type : undefined;
-  return retryDelayMs(failurePolicy(isFailureCode(type) ? type : 'Unexpected'), attempts);
+  const code = isFailureCode(type) ? type : 'Unexpected';
+  return retryDelayMs(failurePolicy(code), failed[code] ?? 1);
 }

@@ -202,11 +202,11 @@ class ItemSteps implements Steps {
     const round = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
     const again = (at.draw >= REDRAW_STRIDE ? `, draw ${at.draw}` : '') + (this.item === this.input.item ? '' : `, of ${this.item.id}`);
     const title = `${step}${what === '' ? '' : ` ${what}`}${round}${again}`;
-    const attempt = ({ queue, waitSeconds, earlier, why }: Destination) => {
+    const attempt = ({ queue, waitSeconds, earlier, failed, why }: Destination) => {
       const options = activityOptions(queue, why === '' ? title : `${title}, ${why}`);
       // One that waits for a worker is tried again by the workflow, which may send it elsewhere.
       const waits = waitSeconds === null ? {} : { scheduleToStartTimeout: waitSeconds * 1000, retry: { maximumAttempts: 1 } };
-      return call(guarded(proxyActivities<StepActivities>({ ...options, ...waits }), earlier));
+      return call(guarded(proxyActivities<StepActivities>({ ...options, ...waits }), earlier === 0 ? {} : { earlier, failed }));
     };
     try {
       switch (place) {
@@ -217,7 +217,7 @@ class ItemSteps implements Steps {
           return (await cheaply(here, (a) => call(guarded(a)), options.summary)) as T;
         }
         case 'cpu':
-          return (await attempt({ queue: TASK_QUEUES.cpu, waitSeconds: null, earlier: 0, why: '' })) as T;
+          return (await attempt({ queue: TASK_QUEUES.cpu, waitSeconds: null, earlier: 0, failed: {}, why: '' })) as T;
         default:
           return await this.devices.carryOut(place, at.arm, attempt);
       }
@@ -249,10 +249,10 @@ function activityOptions(taskQueue: string, summary: string) {
  * Refuses an oversize input here, where it fails the step, and not at the server, where it would be tried for ever.
  * @param earlier attempts on other queues, which the step counts on from
  */
-function guarded(activities: StepActivities, earlier = 0): StepActivities {
+function guarded(activities: StepActivities, earlier: Pick<StepInput, 'earlier' | 'failed'> = {}): StepActivities {
   return new Proxy(activities, {
     get: (target, name: keyof StepActivities) => (input: StepInput) =>
-      target[name](guardPayload(`input of ${name}`, earlier === 0 ? input : { ...input, earlier }) as never),
+      target[name](guardPayload(`input of ${name}`, { ...input, ...earlier }) as never),
   });
 }
 

@@ -33,6 +33,8 @@ const KINDS = Object.fromEntries(Object.keys(HEALS).map((part) => [part, { targe
   { targets: string[]; seconds: readonly [number, number] }
 >;
 const LOOK_EVERY_MS = 300;
+/** Kills of one demo. */
+export const CRASHES = Object.keys(HEALS).length;
 
 /** Kills each part once in the course of a run, in an order and at moments that the seed gives, and says so. Ends with the run. */
 export async function disturb(
@@ -48,7 +50,8 @@ export async function disturb(
   const tally = new StepTally();
   const chance = uniform(seed);
   const done: Crash[] = [];
-  const planned = faultSchedule(seed, Object.keys(HEALS).length, KINDS, [0.1, 0.7]);
+  // Drawn beforehand: how often it must be tried is no part of the course that the seed gives.
+  const planned = faultSchedule(seed, CRASHES, KINDS, [0.1, 0.7]).map((fault) => ({ ...fault, which: chance() }));
   say(`chaos: a worker, an inference host and the server will be killed on the way (seed ${seed})`);
   for (;;) {
     const next = planned[done.length];
@@ -57,7 +60,7 @@ export async function disturb(
     tally.add(await ledger.readOn());
     const images = [...tally.images.values()].reduce((sum, n) => sum + n, 0);
     const all = ((await files.readIndexSummary())?.items ?? 0) * worstCaseImages(plan);
-    const what = all > 0 && images >= next.at * all ? crashes![next.kind](chance()) : null;
+    const what = all > 0 && images >= next.at * all ? crashes![next.kind](next.which) : null;
     if (what !== null) {
       done.push({ part: next.kind, what, images });
       say(`chaos: ${images} of ${all} pictures are made; killed ${what}: ${HEALS[next.kind]}`);

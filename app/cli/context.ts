@@ -98,7 +98,7 @@ export function shown(path: string): string {
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < min || value > max) {
+    if (!/^-?\d+$/.test(text) || value < min || value > max) {
       throw new InvalidArgumentError(
         `${JSON.stringify(text)} is not a whole number from ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`}`,
       );

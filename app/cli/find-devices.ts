@@ -28,9 +28,7 @@ console.log(JSON.stringify(listSupportedBackends().map(({ name, bundled }) => ({
 
 /** Devices of this machine by execution provider: its processors, and its NVIDIA cards as their driver lists them. */
 export async function findDevices(): Promise<Device[]> {
-  const cwd = fileURLToPath(new URL('.', import.meta.url));
-  const { stdout } = await run(process.execPath, ['-e', ASK], { cwd });
-  const backends = JSON.parse(stdout) as Array<{ name: string; ready: boolean }>;
+  const backends = await findBackends();
   const cards = await nvidiaCards();
   return EXECUTION_PROVIDERS.flatMap((provider): Device[] => {
     const backend = backends.find(({ name }) => name === provider);
@@ -38,6 +36,17 @@ export async function findDevices(): Promise<Device[]> {
     const found = provider === 'cpu' ? [`${availableParallelism()} cores`] : cards;
     return found.map((what, n) => ({ id: `${provider}:${n}`, provider, what, ready: backend.ready }));
   });
+}
+
+/** Whether the provider's libraries are there; a card and its driver are another matter. */
+export async function hasProvider(provider: string): Promise<boolean> {
+  return provider === 'cpu' || (await findBackends()).some(({ name, ready }) => name === provider && ready);
+}
+
+async function findBackends(): Promise<Array<{ name: string; ready: boolean }>> {
+  const cwd = fileURLToPath(new URL('.', import.meta.url));
+  const { stdout } = await run(process.execPath, ['-e', ASK], { cwd });
+  return JSON.parse(stdout) as Array<{ name: string; ready: boolean }>;
 }
 
 /** Names in the order of their numbers; none where there is no driver. */

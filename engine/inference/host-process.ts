@@ -26,7 +26,7 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
     case 'generate':
       return models.use(
         `diffusion ${folder}`,
-        () => TextToImage.load(folder, new Sessions(config)),
+        () => loaded((sessions) => TextToImage.load(folder, sessions)),
         (pipeline) =>
           pipeline.generateAll(
             requests.map((request, i) => ({ request, hooks: hooks[i]! })),
@@ -50,7 +50,7 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
     case 'meanPatch':
       return models.use(
         `vit-mae ${folder}`,
-        () => VitMae.load(folder, new Sessions(config)),
+        () => loaded((sessions) => VitMae.load(folder, sessions)),
         async (vitMae) => (await vitMae.meanPatches(requests, batching)).map(fulfilled),
       );
     case 'writeFeedback':
@@ -66,10 +66,21 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
   }
 }
 
+/** What a model that is incomplete has opened is closed again. */
+async function loaded<T>(load: (sessions: Sessions) => Promise<T>): Promise<T> {
+  const sessions = new Sessions(config);
+  try {
+    return await load(sessions);
+  } catch (error) {
+    await sessions.release();
+    throw error;
+  }
+}
+
 const fulfilled = (value: Tasks[TaskName]['result']): Outcome => ({ status: 'fulfilled', value });
 
 function useEncoder(folder: string, work: (encoder: Encoder) => Promise<Float32Array[]>): Promise<Outcome[]> {
-  const load = () => Encoder.load(folder, new Sessions(config));
+  const load = () => loaded((sessions) => Encoder.load(folder, sessions));
   return models.use(`encoder ${folder}`, load, async (encoder) => (await work(encoder)).map(fulfilled));
 }
 

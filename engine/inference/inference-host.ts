@@ -177,12 +177,16 @@ export class InferenceHost {
         batch,
         jobs.map(({ options }) => options),
       );
-      this.crashesInARow = child.alive ? 0 : this.crashesInARow + 1;
+      const crashed = !child.alive;
+      this.crashesInARow = crashed ? this.crashesInARow + 1 : 0;
+      // A device that has failed stays so for the process that saw it; the next one may find it well.
+      if (results.some((one) => one.status === 'rejected' && RefineError.is(one.reason) && one.reason.code === 'DeviceLost'))
+        await child.end();
       const again: Job[] = [];
       for (const [i, job] of jobs.entries()) {
         const result = results[i]!;
         if (result.status === 'fulfilled') job.resolve(result.value);
-        else if (!child.alive && !this.closed && jobs.length > 1) again.push(job);
+        else if (crashed && !this.closed && jobs.length > 1) again.push(job);
         else job.reject(result.reason);
       }
       for (const job of again) job.alone = true;

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { Tensor, type InferenceSession } from 'onnxruntime-node';
-import { InvalidInput, OutOfMemory, RefineError } from '../../core/errors.js';
+import { DeviceLost, InvalidInput, OutOfMemory, RefineError } from '../../core/errors.js';
 
 /** A model's input as the file declares it: symbolic dimensions are strings. */
 export interface ModelInput {
@@ -79,6 +79,7 @@ export class OnnxModel {
     } catch (error) {
       const message = `${this.label}: ${(error as Error).message}`;
       if (isOutOfMemory(message)) throw new OutOfMemory(message, { cause: error });
+      if (isDeviceLost(message)) throw new DeviceLost(message, { cause: error });
       throw new RefineError('Unexpected', message, { cause: error });
     }
     if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is not float32`);
@@ -99,4 +100,9 @@ export class OnnxModel {
 /** Whether ONNX Runtime (or a device's driver) says that memory ran out. */
 export function isOutOfMemory(message: string): boolean {
   return /out of memory|failed to allocate|bad_alloc|CUBLAS_STATUS_ALLOC_FAILED/i.test(message);
+}
+
+/** Whether CUDA or one of its libraries says that the device failed: every later call in the same process does, too. */
+export function isDeviceLost(message: string): boolean {
+  return /CUDA failure|CUDA error|CUDNN_STATUS_|CUBLAS_STATUS_|cudaError/i.test(message);
 }

@@ -1,7 +1,8 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AutoModelForCausalLM, AutoTokenizer, env, LogitsProcessor, LogitsProcessorList, Tensor } from '@huggingface/transformers';
-import { InvalidInput, ModelOutputInvalid } from '../../core/errors.js';
+import { InvalidInput, ModelOutputInvalid, OutOfMemory } from '../../core/errors.js';
+import { isOutOfMemory } from './onnx-model.js';
 import { featureIds, loadOptPrompt, promptTexts, type OptPrompt } from './opt-prompt.js';
 import { sessionOptions, weightBytes, type SessionOptions } from './sessions.js';
 import { TorchRandom } from './torch-random.js';
@@ -62,7 +63,9 @@ export class OptFeedback {
       const bytes = (await weightBytes(join(folder, 'onnx', `${file}.onnx`))) ?? 0;
       return new OptFeedback(model, tokenizer, prompt, vocabSize, bytes);
     } catch (error) {
-      throw new InvalidInput(`${folder} cannot be loaded as a causal language model: ${(error as Error).message}`, { cause: error });
+      const { message } = error as Error;
+      if (isOutOfMemory(message)) throw new OutOfMemory(`not enough memory to load ${folder}: ${message}`, { cause: error });
+      throw new InvalidInput(`${folder} cannot be loaded as a causal language model: ${message}`, { cause: error });
     }
   }
 

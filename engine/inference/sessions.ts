@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { InferenceSession } from 'onnxruntime-node';
-import { InvalidInput, OutOfMemory } from '../../core/errors.js';
+import { DeviceLost, InvalidInput, OutOfMemory } from '../../core/errors.js';
 import { OnnxModel, isOutOfMemory } from './onnx-model.js';
 
 export interface SessionOptions {
@@ -88,7 +88,8 @@ async function open(file: string, options: SessionOptions): Promise<OnnxModel> {
     const message = (error as Error).message;
     if (isOutOfMemory(message)) throw new OutOfMemory(`not enough memory to load ${file}: ${message}`, { cause: error });
     if (/backend not found|ExecutionProvider|provider/i.test(message)) {
-      throw new InvalidInput(`execution provider ${provider} (device ${device}) is not available here: ${message}`, { cause: error });
+      // Another worker may have it: nothing is wrong with the step.
+      throw new DeviceLost(`execution provider ${provider} (device ${device}) is not available here: ${message}`, { cause: error });
     }
     throw new InvalidInput(`${file} cannot be loaded, it is corrupt or incomplete (${message}): export or copy the model folder again`, {
       cause: error,

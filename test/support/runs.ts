@@ -16,6 +16,7 @@ export interface StatusDocument {
 
 export interface RunDocument extends StatusDocument {
   report: string | null;
+  resultsDigest: string;
   store: string;
   ui: string | null;
 }

@@ -19,7 +19,7 @@ const SLOTS = 2;
 const ITEM = 'creature-0601';
 const OPT = { name: 'opt', feedback: { source: 'opt', model: join(PACK, 'opt'), image_encoder: join(PACK, 'vit-mae') } };
 /** A picture that takes several seconds. */
-const SLOW: SmallRecipe = { limit: 1, steps: 20, arms: [CONTROL], generator: { height: 256, width: 256 } };
+const SLOW: SmallRecipe = { limit: 1, steps: 40, arms: [CONTROL], generator: { height: 256, width: 256 } };
 
 let cluster: Cluster;
 let gpus: RunningCli[] = [];
@@ -267,7 +267,7 @@ describe('a picture that is half made', () => {
       const details = described?.raw.pendingActivities?.flatMap(({ heartbeatDetails }) => heartbeatDetails?.payloads ?? []) ?? [];
       // A heartbeat of the wait has no details.
       const done = details.map(({ data }) => (data?.length ? (JSON.parse(Buffer.from(data).toString()) as { done: number }).done : 0));
-      return done.find((n) => n > 1 && n % 5 !== 0 && n < 18);
+      return done.find((n) => n > 1 && n % 5 !== 0 && n < 37);
     });
     worker.signal('SIGTERM');
     expect((await worker.ended).code).toBe(0);

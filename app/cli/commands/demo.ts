@@ -10,7 +10,7 @@ import { findServer } from '../../client/connect.js';
 import type { PreparedRun } from '../../client/prepare-run.js';
 import { embeddedFolder } from '../../client/server-file.js';
 import { resultsDigest } from '../../report/index.js';
-import { disturb, undisturbedDemo, type Crash } from '../chaos.js';
+import { CRASHES, disturb, undisturbedDemo, type Crash } from '../chaos.js';
 import { integer, withCommonOptions } from '../context.js';
 import { executeRun, type Executed, type ExecuteOptions } from '../execute-run.js';
 import { EXIT } from '../exit-codes.js';
@@ -69,7 +69,7 @@ async function runInChaos(prepared: PreparedRun, plainStore: string, options: De
   const other = await undisturbedDemo(plainStore, prepared.manifest);
   const same = other && other.resultsDigest === own;
   finish(executed, options, { chaos: { seed, crashes: await crashes, undisturbed: other, same } });
-  if (same === false) process.exitCode = EXIT.unexpected;
+  if (same === false || (await crashes).length < CRASHES) process.exitCode = EXIT.unexpected;
   note(
     other
       ? `chaos: the results ${same ? 'equal' : 'DIFFER from'} those of ${other.runId} in ${plainStore}, which nobody disturbed`
@@ -87,8 +87,9 @@ async function requireOwnServer(storeUri: string, options: DemoOptions): Promise
   );
 }
 
-/** The URI of a store beside another one. */
-const besides = (storeUri: string): string => storeUri.replace(/\/*(\?|$)/, '-chaos$1');
+/** The URI of a store beside another one; of one that is a whole bucket, within it. */
+const besides = (storeUri: string): string =>
+  /^s3:\/\/[^/?]+\/*(\?|$)/.test(storeUri) ? storeUri.replace(/\/*(\?|$)/, '/chaos$1') : storeUri.replace(/\/*(\?|$)/, '-chaos$1');
 
 /** The demo's recipe: at the root of the package, whether this is source or compiled. */
 function demoRecipe(): string {

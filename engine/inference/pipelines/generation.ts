@@ -27,7 +27,6 @@ export class Generation {
   private sample: Float32Array;
   private readonly guided: boolean;
   private readonly begun: { at: number; done: number };
-  private keptAt = performance.now();
   private readonly context: FloatTensor;
   private readonly noise: NoiseSource;
 
@@ -50,7 +49,7 @@ export class Generation {
     const initial = this.noise();
     const resume = usable(request.resume, initial.length, this.total);
     this.done = resume?.done ?? 0;
-    this.begun = { at: this.keptAt, done: this.done };
+    this.begun = { at: performance.now(), done: this.done };
     this.sample = resume?.latents ?? initial.map((x) => x * scheduler.initNoiseSigma);
     if (resume) scheduler.restore(resume.done, resume.scheduler, this.noise);
   }
@@ -90,7 +89,7 @@ export class Generation {
     checkFinite(this.sample, `the latents after step ${this.done} of ${this.total}`);
     this.hooks.onStep?.(this.done, this.total);
     const isDue = this.done % CHECKPOINT_STEPS === 0 && this.done < this.total;
-    if (isDue && isSlow(this.keptAt)) this.keep();
+    if (isDue && isSlow(this.begun.at)) this.keep();
   }
 
   /** Throws the signal's reason once it is aborted, and leaves a checkpoint of what has taken long enough. */
@@ -102,7 +101,6 @@ export class Generation {
 
   private keep(): void {
     this.hooks.onCheckpoint?.({ done: this.done, latents: this.sample, scheduler: this.scheduler.save() });
-    this.keptAt = performance.now();
   }
 }
 

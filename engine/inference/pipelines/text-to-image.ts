@@ -6,7 +6,7 @@ import type { PromptText } from '../../../core/policy/refine.js';
 import type { SchedulerName } from '../../../core/recipe.js';
 import type { Tokens } from '../../../core/types.js';
 import { ClipTokenizer } from '../clip-tokenizer.js';
-import { MicroBatcher, type Batching } from '../micro-batching.js';
+import { MicroBatcher, type Batching, type Feed } from '../micro-batching.js';
 import { readModelJson } from '../model-json.js';
 import type { FloatTensor, OnnxModel } from '../onnx-model.js';
 import { toPixels, toPng } from '../picture.js';
@@ -151,12 +151,24 @@ export class TextToImage {
       const at = (i: number) => settled(results[i]!);
       for (const i of rest) results[i] = await settle(() => (at(i).throwIfAborted(), at(i)));
       const live = rest.filter((i) => results[i]!.status === 'fulfilled');
-      const feeds = live.map((i) => at(i).feed(this.timestepDims));
-      const outputs = await settle(() => this.unet.run(feeds, batching));
-      for (const [k, i] of live.entries()) results[i] = await settle(() => (at(i).advance(settled(outputs)[k]!), at(i)));
+      const outputs = await this.predict(
+        live.map((i) => at(i).feed(this.timestepDims)),
+        batching,
+      );
+      for (const [k, i] of live.entries()) results[i] = await settle(() => (at(i).advance(settled(outputs[k]!)), at(i)));
       await setImmediate(); // Lets a cancellation in: run() blocks the event loop.
     }
     return results;
+  }
+
+  /** What the UNet says to each; where a call fails, each is asked by itself, so that only one that fails alone has failed. */
+  private async predict(feeds: Feed[], batching: Batching): Promise<Array<PromiseSettledResult<FloatTensor>>> {
+    const together = await settle(() => this.unet.run(feeds, batching));
+    if (together.status === 'fulfilled') return together.value.map((value) => ({ status: 'fulfilled', value }));
+    if (feeds.length === 1) return [together];
+    const each: Array<PromiseSettledResult<FloatTensor>> = [];
+    for (const feed of feeds) each.push(await settle(async () => (await this.unet.run([feed], batching))[0]!));
+    return each;
   }
 
   private async begin({ request, hooks }: AskedPicture): Promise<Generation> {

@@ -10,14 +10,14 @@ import {
   setHandler,
   startChild,
   upsertSearchAttributes,
-  type ExternalWorkflowHandle,
 } from '@temporalio/workflow';
 import type { FinishRunResult, IndexDatasetResult, Selection } from '../activities/types.js';
 import { partitionWorkflowId } from '../core/ids.js';
 import { shareOf } from '../core/policy/budget.js';
 import type { Placement } from '../core/queues.js';
 import type { RunRef, RunState } from '../core/types.js';
-import { concurrencySignal, pauseSignal, resumeSignal, retryUpdate, runProgressQuery } from './messages.js';
+import { concurrencySignal, drainingSignal, pauseSignal, resumeSignal, retryUpdate, runProgressQuery } from './messages.js';
+import { PartitionLanes } from './partition-lanes.js';
 import { refinePartition, type PartitionResult } from './refine-partition.js';
 import { indexing, orchestration } from './run-activities.js';
 import { versioned } from './versioning.js';
@@ -36,41 +36,32 @@ export interface RefineDatasetInput {
 /** Items a partition holds at most, and partitions a run: what one parent's history carries. */
 const PARTITION_ITEMS = 5_000;
 const MAX_PARTITIONS = 200;
-/** Items a partition has in flight at most. */
-const MAX_WINDOW = 200;
 
 /** Root of a run: indexes the dataset, runs its partitions, writes down how it ended. Holds no items itself. */
 export async function refineDataset(input: RefineDatasetInput): Promise<FinishRunResult> {
   const { run } = input;
   const selections: Selection[] = [input.selection];
+  const lanes = new PartitionLanes(input.concurrency);
   let state: RunState = 'starting';
-  let partitions: string[] = [];
   let paused = false;
-  let concurrency = input.concurrency;
 
-  const toPartitions = async (tell: (partition: ExternalWorkflowHandle) => Promise<void>) => {
-    // A partition that has ended meanwhile needs no word.
-    for (const id of partitions) await tell(getExternalWorkflowHandle(id)).catch(() => undefined);
-  };
   const setPaused = (value: boolean) => async () => {
     paused = value;
     if (state === 'running' || state === 'paused') state = value ? 'paused' : 'running';
     await orchestration.setRunState({ run, state });
-    await toPartitions((partition) => partition.signal(value ? pauseSignal : resumeSignal));
+    await lanes.tell((partition) => partition.signal(value ? pauseSignal : resumeSignal));
   };
   setHandler(pauseSignal, setPaused(true), { description: 'Start no further item; items in flight go on to their end.' });
   setHandler(resumeSignal, setPaused(false), { description: 'Go on after a pause.' });
-  const setConcurrency = async (items: number) => {
-    concurrency = items;
-    await toPartitions((partition) => partition.signal(concurrencySignal, windowOf(items, partitions.length)));
-  };
-  setHandler(concurrencySignal, setConcurrency, { description: 'Items in flight over the whole run from now on.' });
+  const resize = (items: number) => lanes.resize(items);
+  setHandler(concurrencySignal, resize, { description: 'Items in flight over the whole run from now on.' });
+  setHandler(drainingSignal, ({ partition, items }) => lanes.drain(partition, items));
   setHandler(retryUpdate, (selection) => void selections.push(selection), {
     description: 'Take failed or named items up again once what runs now is through.',
     // It may come from a person's hand; what no selection is must not get into the history.
     validator: requireSelection,
   });
-  setHandler(runProgressQuery, () => ({ state, partitions: partitions.length }));
+  setHandler(runProgressQuery, () => ({ state, partitions: lanes.numbers }));
   upsertSearchAttributes(attributes({ RefineRun: run.runId, RefineStatus: 'running' }));
 
   try {
@@ -92,11 +83,11 @@ export async function refineDataset(input: RefineDatasetInput): Promise<FinishRu
           selection = { kind: 'items', keys: restored.keys };
         }
         const ranges = partitionRanges(index.items);
-        partitions = ranges.map((_, n) => partitionWorkflowId(run.runId, n));
-        const results = await Promise.all(
-          ranges.map((range, n) => runPartition(input, index, selection, n, range, ranges.length, () => ({ paused, concurrency }))),
+        const results = await allOf(
+          ranges.map((range, n) =>
+            runPartition(input, index, selection, n, range, { lanes, isLast: n === ranges.length - 1, paused: () => paused }),
+          ),
         );
-        partitions = [];
         if (results.some((r) => r.budgetReached)) ended = 'budget_reached';
       }
       const result = await finish(run, ended);
@@ -138,45 +129,51 @@ async function runPartition(
   selection: Selection,
   n: number,
   [from, to]: [number, number],
-  partitions: number,
-  control: () => { paused: boolean; concurrency: number },
+  { lanes, isLast, paused }: { lanes: PartitionLanes; isLast: boolean; paused: () => boolean },
 ): Promise<PartitionResult> {
-  const { paused, concurrency } = control();
-  const partition = await startChild(refinePartition, {
-    workflowId: partitionWorkflowId(input.run.runId, n),
-    // Of a root that was terminated, and started again before its partitions were gone.
-    workflowIdReusePolicy: WorkflowIdReusePolicy.TERMINATE_IF_RUNNING,
-    staticSummary: `${input.run.runId}: items ${from}..${to - 1}`,
-    // A root that is gone takes its partitions along; items in flight end on their own and are recorded.
-    parentClosePolicy: ParentClosePolicy.TERMINATE,
-    cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-    typedSearchAttributes: attributes({ RefineRun: input.run.runId, RefineStatus: 'running' }),
-    args: [
-      {
-        run: input.run,
-        partition: n,
-        selection,
-        from,
-        to,
-        window: windowOf(concurrency, partitions),
-        budget: shareOf(index.budget, [from, to], index.items, index.worstCaseImages),
-        worstCaseImages: index.worstCaseImages,
-        links: input.links,
-        placement: input.placement,
-        paused,
-      },
-    ],
-  });
-  // A word that came before the partition was there has not reached it.
-  const now = control();
-  if (now.paused !== paused) await partition.signal(now.paused ? pauseSignal : resumeSignal);
-  if (now.concurrency !== concurrency) await partition.signal(concurrencySignal, windowOf(now.concurrency, partitions));
-  return partition.result();
+  const workflowId = partitionWorkflowId(input.run.runId, n);
+  const window = await lanes.enter(n, getExternalWorkflowHandle(workflowId));
+  try {
+    const wasPaused = paused();
+    const partition = await startChild(refinePartition, {
+      workflowId,
+      // Of a root that was terminated, and started again before its partitions were gone.
+      workflowIdReusePolicy: WorkflowIdReusePolicy.TERMINATE_IF_RUNNING,
+      staticSummary: `${input.run.runId}: items ${from}..${to - 1}`,
+      // A root that is gone takes its partitions along; items in flight end on their own and are recorded.
+      parentClosePolicy: ParentClosePolicy.TERMINATE,
+      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+      typedSearchAttributes: attributes({ RefineRun: input.run.runId, RefineStatus: 'running' }),
+      args: [
+        {
+          run: input.run,
+          partition: n,
+          selection,
+          from,
+          to,
+          window,
+          isLast,
+          budget: shareOf(index.budget, [from, to], index.items, index.worstCaseImages),
+          worstCaseImages: index.worstCaseImages,
+          links: input.links,
+          placement: input.placement,
+          paused: wasPaused,
+        },
+      ],
+    });
+    // A word that came before the partition was there has not reached it.
+    if (paused() !== wasPaused) await partition.signal(paused() ? pauseSignal : resumeSignal);
+    await lanes.started(n, window);
+    return await partition.result();
+  } finally {
+    await lanes.leave(n);
+  }
 }
 
-/** A partition's share of the items in flight: 2,000 children that are open bring a parent to a halt, and a signal by hand may say anything. */
-function windowOf(concurrency: number, partitions: number): number {
-  return Math.min(MAX_WINDOW, Math.max(1, Math.floor(concurrency / partitions) || 1));
+/** As Promise.all, but waits for the others where one is rejected: what is cancelled still has items to end. */
+async function allOf<T>(promises: Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }
 
 /** Even ranges [from, to) of at most {@link PARTITION_ITEMS} items. */

@@ -20,7 +20,7 @@ import { emptyBudget, finished, reserve, started, type BudgetState } from '../co
 import type { Placement } from '../core/queues.js';
 import type { BudgetRecipe } from '../core/recipe.js';
 import type { RunRef } from '../core/types.js';
-import { concurrencySignal, itemDoneSignal, partitionProgressQuery, pauseSignal, resumeSignal } from './messages.js';
+import { concurrencySignal, drainingSignal, itemDoneSignal, partitionProgressQuery, pauseSignal, resumeSignal } from './messages.js';
 import { refineItem } from './refine-item.js';
 import { orchestration } from './run-activities.js';
 import { isTimeToContinue, onCurrentVersion, versioned } from './versioning.js';
@@ -35,6 +35,8 @@ export interface RefinePartitionInput {
   to: number;
   /** Items in flight. */
   window: number;
+  /** Whether no partition comes after it. */
+  isLast: boolean;
   budget: BudgetRecipe;
   worstCaseImages: number;
   links: string | null;
@@ -181,6 +183,7 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
       }
     }
     reached = input.to;
+    if (!input.isLast) await drain();
     await condition(() => running.size === 0);
   } catch (error) {
     if (isCancellation(error)) {
@@ -194,6 +197,16 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   tellOpen();
   upsertSearchAttributes(attributes({ RefineStatus: budgetReached ? 'budget_reached' : 'completed' }));
   return { budgetReached };
+
+  /** Leaves its part of the window to the next partition as it gets free. */
+  async function drain(): Promise<void> {
+    const root = getExternalWorkflowHandle(workflowInfo().parent!.workflowId);
+    for (let told = Infinity; running.size > 0;) {
+      await condition(() => running.size <= told / 2);
+      told = running.size;
+      await root.signal(drainingSignal, { partition: input.partition, items: told });
+    }
+  }
 
   async function cancelItems(): Promise<void> {
     for (const { key } of running.values()) {

@@ -213,7 +213,7 @@ async function liveState(client: Client, files: RunFiles): Promise<{ state: RunS
   }
   try {
     const { state, partitions } = await withTimeout(root.query<RunProgress>('progress'));
-    const running = await Promise.all(Array.from({ length: partitions }, (_, n) => runningItems(client, partitionWorkflowId(runId, n))));
+    const running = await Promise.all(partitions.map((n) => runningItems(client, partitionWorkflowId(runId, n))));
     return { state, running: running.reduce((sum, n) => sum + n, 0) };
   } catch {
     // No worker answers the query: nothing moves, but the run is open.

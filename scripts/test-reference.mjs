@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `npm run test:reference`: makes the references again in the pinned Python environment and compares them with what is committed.
+ * `npm run test:reference`: makes the references again in their pinned Python environments and compares them with what is committed.
  * `npm run test:reference -- diffusion` takes only the makers that the word names. The last line is `N passed, N failed`.
  *
  * Compared: of JSON every key, text and whole number exactly, and fractions (also float32 that lie in base64) within 1e-6 of the larger of the number
@@ -32,6 +32,13 @@ const makers = [
       committed: join(ROOT, 'models/reference/goldens'),
       made: [`${name.slice(0, -3)}.json`, `${name.slice(0, -3)}-models`],
     })),
+  {
+    name: 'export/paper-models',
+    requirements: ['models/export/requirements.txt'],
+    args: (out) => [join(ROOT, 'models/export/make_paper_models.py'), '--out', out],
+    committed: join(ROOT, 'models/reference/goldens'),
+    made: ['paper-models'],
+  },
   ...SECTIONS.map((section) => ({
     name: `training/${section}`,
     args: (out) => [join(ROOT, 'models/training/make_goldens.py'), '--sections', section, '--out', out],
@@ -42,7 +49,6 @@ const makers = [
 
 const words = process.argv.slice(2);
 const chosen = makers.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
-const python = interpreter();
 let [passed, failed] = [0, 0];
 for (const maker of chosen) {
   const problems = await check(maker);
@@ -56,10 +62,10 @@ if (chosen.length === 0) console.log(`no maker is called ${words.join(' or ')}; 
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed > 0 || chosen.length === 0 ? 1 : 0);
 
-async function check({ args, committed, made }) {
+async function check({ args, committed, made, requirements }) {
   const out = mkdtempSync(join(tmpdir(), 'refineloop-reference-'));
   try {
-    const run = spawnSync(python, args(out), { stdio: ['ignore', 2, 2] });
+    const run = spawnSync(interpreter(requirements), args(out), { stdio: ['ignore', 2, 2] });
     if (run.status !== 0) return [`the maker ended with ${run.status ?? run.signal}`];
     const files = (folder) => made.flatMap((name) => filesUnder(folder, name));
     const [before, now] = [files(committed), files(out)];
@@ -142,8 +148,9 @@ function readdirIfAny(folder) {
   return existsSync(folder) ? readdirSync(folder).sort() : [];
 }
 
-function interpreter() {
-  const made = spawnSync(process.execPath, [join(ROOT, 'scripts/python-env.mjs')], {
+/** Of training's environment, or of the one with these requirements. */
+function interpreter(requirements = []) {
+  const made = spawnSync(process.execPath, [join(ROOT, 'scripts/python-env.mjs'), ...requirements], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });

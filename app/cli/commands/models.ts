@@ -118,8 +118,8 @@ async function picturesOf(uri: string | undefined, split: string | undefined): P
   const { entries } = await readDataset(uri, recipeSchema.shape.dataset.parse({ uri, split }), process.cwd());
   const digests: Digest[] = [];
   for (const entry of entries) {
-    const path = entry.kind === 'row' ? entry.row.imagePath : null;
-    const image = path === null ? null : await loadImage(path);
+    const source = entry.kind === 'row' ? entry.row.image : null;
+    const image = source === null ? null : await loadImage(source);
     if (image?.ok) digests.push(digestOfBytes(image.bytes));
   }
   if (digests.length === 0) throw new InvalidInput(`--trained-on ${uri}: it has no pictures that can be read`);

@@ -9,6 +9,7 @@ import { explainCommand } from './commands/explain.js';
 import { exportCommand } from './commands/export.js';
 import { gcCommand } from './commands/gc.js';
 import { lookCommands } from './commands/look.js';
+import { modelsCommands } from './commands/models.js';
 import { planCommand } from './commands/plan.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
@@ -43,6 +44,7 @@ function buildProgram(): Command {
     compareCommand,
     exportCommand,
     gcCommand,
+    modelsCommands,
     workerCommand,
     doctorCommand,
   ].forEach((add) => add(program));

@@ -30,7 +30,7 @@ const columns = z.strictObject({
 
 const dataset = z.strictObject({
   uri: text().describe(
-    'Image folder with `metadata.jsonl` or `metadata.csv`, image + `.txt` pairs, CSV or JSONL; relative to the recipe file.',
+    'Image folder with `metadata.jsonl` or `metadata.csv`, image + `.txt` pairs, CSV or JSONL, Parquet as the Hub has it; relative to the recipe file.',
   ),
   split: text().nullable().default(null).describe('Sub-folder or file prefix such as `test`; without it, everything.'),
   sample: sample.nullable().default(null).describe('A random sample instead of the whole dataset.'),

@@ -62,7 +62,7 @@ it('puts the true images into the store and every item at its offset, in a seede
     expect(item).toMatchObject({ id: String(item.position), key: itemKey(item.id), caption: `caption ${item.position}`, trainedOn: [] });
     expect(item.trueImage).toMatchObject({ mediaType: 'image/png', derivedFrom: [] });
     expect(Buffer.from(await store.getArtifact(item.trueImage!)).equals(await picture(item.position))).toBe(true);
-    expect(Object.keys(item)).not.toContain('imagePath');
+    expect(Object.keys(item)).not.toContain('image');
   }
 });
 
@@ -147,7 +147,7 @@ it('splits a large dataset into shards', async () => {
         id,
         key: itemKey(id),
         caption: id,
-        imagePath: null,
+        image: null,
         feedback: {},
         strata: {},
         source: { file: 'd.csv', line: position + 2 },

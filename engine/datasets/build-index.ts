@@ -73,12 +73,12 @@ async function takeRows({ entries, store, trainedOn, onProgress }: BuildIndexInp
 
 /** A row with its image read into the store, or why it cannot be used. */
 export async function takeRow(row: DatasetRow, store: Store, trainedOn: BuildIndexInput['trainedOn']): Promise<Taken> {
-  const { imagePath, ...known } = row;
-  if (imagePath === null) return { kind: 'item', item: { ...known, trainedOn: [] } };
-  const image = await loadImage(imagePath);
+  const { image: source, ...known } = row;
+  if (source === null) return { kind: 'item', item: { ...known, trainedOn: [] } };
+  const image = await loadImage(source);
   if (!image.ok) {
-    const { position, id, key, caption, source } = row;
-    return { kind: 'skipped', row: { position, id, key, caption, reason: `${source.file}:${source.line}: ${image.reason}`, source } };
+    const { position, id, key, caption, source: at } = row;
+    return { kind: 'skipped', row: { position, id, key, caption, reason: `${at.file}:${at.line}: ${image.reason}`, source: at } };
   }
   const trueImage = await store.putArtifact(image.bytes, image.mediaType, []);
   const models = Object.entries(trainedOn).filter(([, digests]) => digests.has(trueImage.digest));

@@ -4,9 +4,10 @@ import { pathToFileURL } from 'node:url';
 import { InvalidInput } from '../../core/errors.js';
 import { pathOfFileUri } from '../storage/file-uri.js';
 import { systemCode } from '../storage/file-errors.js';
+import { isParquet } from './parquet-file.js';
 
 export const READ_NOW =
-  'read now are: an image folder with metadata.jsonl or metadata.csv, images with .txt files beside them, a CSV or JSONL file with a path column';
+  'read now are: an image folder with metadata.jsonl or metadata.csv, images with .txt files beside them, a CSV or JSONL file with a path column, Parquet files as the Hub has them';
 
 /**
  * The absolute URI of a dataset as a person names it: a path or a `file:` URI, relative ones to `baseDir`.
@@ -69,11 +70,32 @@ export async function findSplit(root: string, split: string | null): Promise<Spl
   const names = ALIASES[split.toLowerCase()] ?? [split];
   const named = folders.includes(split) ? split : splits.find((name) => names.includes(name.toLowerCase()));
   if (named === undefined) {
+    // The Hub's Parquet files name the split themselves.
+    if (splits.length === 0 && (await hasParquet(root))) return { folder: root, rowPrefix: '', relative: '' };
     if (split === 'train' && splits.length === 0) return { folder: root, rowPrefix: '', relative: '' };
     throw new InvalidInput(`the dataset ${root} has no split "${split}"; ${there}`);
   }
   const ownMetadata = (await fs.readdir(join(root, named))).some(isMetadata);
   return metadataAbove && !ownMetadata ? { folder: root, rowPrefix: `${named}/`, relative: '' } : inFolder(root, named);
+}
+
+/** Which of a folder's Parquet files belong to a split, by what their names begin with; without splits in the names, all are `train`. */
+export function parquetOfSplit(folder: string, files: readonly string[], split: string | null): string[] {
+  const splitOf = (file: string) => SPLIT_FILE.exec(file)?.[1]?.toLowerCase() ?? 'train';
+  const there = [...new Set(files.map(splitOf))].sort();
+  if (split === null && there.length > 1) {
+    throw new InvalidInput(`the dataset ${folder} has the splits ${there.join(', ')}; choose one with dataset.split`);
+  }
+  const names = split === null ? there : (ALIASES[split.toLowerCase()] ?? [split]);
+  const chosen = files.filter((file) => names.includes(splitOf(file)));
+  if (chosen.length === 0) throw new InvalidInput(`the dataset ${folder} has no split "${split}"; it has ${there.join(', ')}`);
+  return chosen.sort();
+}
+/** Such as `data/train-00000-of-00001-566cc9b19d7203f8.parquet`. */
+const SPLIT_FILE = new RegExp(`(?:^|/)(${[...SPLIT_NAMES].join('|')})[-.][^/]*$`, 'i');
+
+async function hasParquet(root: string): Promise<boolean> {
+  return (await fs.readdir(root, { recursive: true })).some(isParquet);
 }
 
 const inFolder = (root: string, name: string): SplitFolder => ({ folder: join(root, name), rowPrefix: '', relative: `${name}/` });

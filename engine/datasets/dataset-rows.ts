@@ -1,6 +1,8 @@
 import { itemKey } from '../../core/ids.js';
 import type { DatasetRecipe } from '../../core/recipe.js';
 import type { SkippedRow } from '../../core/types.js';
+import type { ImageSource } from './image-file.js';
+import { EmbeddedImage } from './parquet-file.js';
 
 /** A row as its file has it, before any of it is checked. `error`: the line could not be read at all. */
 export interface RawRow {
@@ -19,8 +21,8 @@ export interface DatasetRow {
   id: string;
   key: string;
   caption: string;
-  /** Absolute path; `null` where the dataset has no images. */
-  imagePath: string | null;
+  /** `null` where the dataset has no images. */
+  image: ImageSource | null;
   /** Written feedback by column, one entry a round. Columns without any are left out. */
   feedback: Record<string, string[]>;
   /** Values of the strata columns; `(none)` where a row has none. */
@@ -61,13 +63,13 @@ export function checkRows(raw: readonly RawRow[], rules: RowRules): DatasetEntry
 
     const captionFault = faultOfText(caption, rules.columns.caption);
     if (captionFault !== undefined) return skipped(captionFault);
-    let imagePath: string | null = null;
+    let picture: ImageSource | null = null;
     if (rules.hasImages) {
       const image = row.values[rules.columns.image];
       const named = typeof image === 'string' ? image : '';
-      const fault = faultOfText(image, rules.columns.image) ?? faultOfPath(named);
+      const fault = image instanceof EmbeddedImage ? undefined : (faultOfText(image, rules.columns.image) ?? faultOfPath(named));
       if (fault !== undefined) return skipped(fault);
-      imagePath = rules.imagePath(named);
+      picture = image instanceof EmbeddedImage ? image : rules.imagePath(named);
     }
     const feedback: Record<string, string[]> = {};
     for (const column of rules.feedbackColumns) {
@@ -76,7 +78,7 @@ export function checkRows(raw: readonly RawRow[], rules: RowRules): DatasetEntry
       if (texts.length > 0) feedback[column] = texts;
     }
     const strata = Object.fromEntries(rules.strataColumns.map((column) => [column, stratumOf(row.values, column)]));
-    return { kind: 'row', row: { position, id, key: itemKey(id), caption: String(caption), imagePath, feedback, strata, source } };
+    return { kind: 'row', row: { position, id, key: itemKey(id), caption: String(caption), image: picture, feedback, strata, source } };
   });
 }
 

@@ -44,7 +44,7 @@ describe('layouts', () => {
         id: 'A',
         key: itemKey('A'),
         caption: 'one',
-        imagePath: join(folder, 'a.png'),
+        image: join(folder, 'a.png'),
         feedback: { feedback: ['x', 'y'] },
         strata: {},
         source: { file: 'metadata.jsonl', line: 1 },
@@ -54,7 +54,7 @@ describe('layouts', () => {
         id: 'sub/b',
         key: itemKey('sub/b'),
         caption: 'two',
-        imagePath: join(folder, 'sub/b.png'),
+        image: join(folder, 'sub/b.png'),
         feedback: {},
         strata: {},
         source: { file: 'metadata.jsonl', line: 2 },
@@ -84,7 +84,7 @@ describe('layouts', () => {
       '.hidden/x.png': '',
     });
     const dataset = await read();
-    expect(rows(dataset).map((row) => [row.position, row.id, row.caption, row.imagePath])).toEqual([
+    expect(rows(dataset).map((row) => [row.position, row.id, row.caption, row.image])).toEqual([
       [0, 'a', 'caption a', join(folder, 'a.png')],
       [1, 'b', 'caption b', join(folder, 'b.jpg')],
     ]);
@@ -100,14 +100,14 @@ describe('layouts', () => {
     ['data.jsonl', jsonl({ file_name: 'images/a.png', text: 'one' }, { file_name: '/abs/b.png', text: 'two' })],
   ])('reads %s with a path column', async (name, content) => {
     await write({ [name]: content });
-    expect(rows(await read(null, `./${name}`)).map((row) => row.imagePath)).toEqual([join(folder, 'images/a.png'), '/abs/b.png']);
+    expect(rows(await read(null, `./${name}`)).map((row) => row.image)).toEqual([join(folder, 'images/a.png'), '/abs/b.png']);
   });
 
   it('reads captions alone, numbered by row, where there is no image column at all', async () => {
     await write({ 'prompts.csv': 'text\none\ntwo\n' });
     const dataset = await read(null, 'prompts.csv');
     expect(dataset.hasImages).toBe(false);
-    expect(rows(dataset).map((row) => [row.id, row.caption, row.imagePath])).toEqual([
+    expect(rows(dataset).map((row) => [row.id, row.caption, row.image])).toEqual([
       ['1', 'one', null],
       ['2', 'two', null],
     ]);
@@ -121,7 +121,7 @@ describe('layouts', () => {
     expect(rows(dataset)[0]!.feedback['feedback']).toHaveLength(2);
   });
 
-  it.each([['data.parquet'], ['data.tar'], ['data.bin']])('says of %s which layouts are read now', async (name) => {
+  it.each([['data.tar'], ['data.bin']])('says of %s which layouts are read now', async (name) => {
     await write({ [name]: 'x' });
     expect(await refusal(read(null, name))).toContain('read now are: an image folder with metadata.jsonl');
     if (!name.endsWith('bin')) expect(await refusal(read())).toContain('read now are:');
@@ -139,7 +139,7 @@ describe('splits', () => {
     await write({ 'train/metadata.jsonl': table('train'), 'train/a.png': '', 'val/metadata.jsonl': table('val'), 'val/a.png': '' });
     expect(rows(await read('train'))[0]).toMatchObject({
       caption: 'train',
-      imagePath: join(folder, 'train/a.png'),
+      image: join(folder, 'train/a.png'),
       source: { file: 'train/metadata.jsonl' },
     });
     expect(rows(await read('validation'))[0]).toMatchObject({ caption: 'val' });
@@ -149,7 +149,7 @@ describe('splits', () => {
 
   it('may have their metadata above them', async () => {
     await write({ 'metadata.csv': 'file_name,text\ntrain/a.png,one\ntest/a.png,two\n', 'train/a.png': '', 'test/a.png': '' });
-    expect(rows(await read('test')).map((row) => [row.caption, row.imagePath])).toEqual([['two', join(folder, 'test/a.png')]]);
+    expect(rows(await read('test')).map((row) => [row.caption, row.image])).toEqual([['two', join(folder, 'test/a.png')]]);
     expect(rows(await read())).toHaveLength(2);
   });
 

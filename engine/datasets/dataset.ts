@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url';
 import leven from 'leven';
 import { InvalidInput } from '../../core/errors.js';
 import type { DatasetRecipe } from '../../core/recipe.js';
-import { datasetUri, findSplit, isMetadata, READ_NOW, statDataset } from './dataset-location.js';
+import { datasetUri, findSplit, isMetadata, parquetOfSplit, READ_NOW, statDataset } from './dataset-location.js';
 import { checkRows, type DatasetEntry, type RawRow } from './dataset-rows.js';
 import { IMAGE_NAME } from './image-file.js';
+import { EmbeddedImage, isParquet, readParquet } from './parquet-file.js';
 import { readCsv, readJsonLines, type Table } from './table-files.js';
 import { isCaption, listFiles, readTextPairs } from './text-pairs.js';
 
@@ -90,10 +91,22 @@ async function readFolder(root: string, recipe: Pick<DatasetRecipe, 'split' | 'c
     const rows = await readTextPairs(folder, files, { caption, image }, relative);
     return { columns: [caption, image], rows, path: folder, imageFolder: folder, needsImages: true };
   }
-  const later = files.find((file) => /\.(parquet|tar|tar\.gz|tgz|arrow)$/i.test(file));
+  const parquet = files.filter(isParquet);
+  if (parquet.length > 0) return readParquetFiles(folder, parquet, relative === '' ? recipe.split : null);
+  const later = files.find((file) => /\.(tar|tar\.gz|tgz|arrow)$/i.test(file));
   if (later !== undefined) throw new InvalidInput(`the dataset ${folder} holds ${later}, which comes with a later version; ${READ_NOW}`);
   if (files.length === 0) throw new InvalidInput(`the dataset ${folder} is empty; ${READ_NOW}`);
   throw new InvalidInput(`the dataset ${folder} has no captions: neither metadata.jsonl or metadata.csv nor .txt files; ${READ_NOW}`);
+}
+
+/** Parquet files as the Hub lays them out, such as `data/train-00000-of-00002.parquet`: one table. */
+async function readParquetFiles(folder: string, files: string[], split: string | null): Promise<Found> {
+  const tables: Table[] = [];
+  for (const file of parquetOfSplit(folder, files, split)) tables.push(await readParquet(join(folder, file), file));
+  const columns = [...new Set(tables.flatMap((table) => table.columns))];
+  const rows = tables.flatMap((table) => table.rows);
+  const needsImages = rows.some(({ values }) => Object.values(values).some((value) => value instanceof EmbeddedImage));
+  return { columns, rows, path: folder, imageFolder: folder, needsImages };
 }
 
 async function readFile(path: string, split: string | null): Promise<Found> {
@@ -106,6 +119,7 @@ async function readFile(path: string, split: string | null): Promise<Found> {
 
 async function readTable(path: string, file: string): Promise<Table> {
   if (/\.(jsonl|ndjson)$/i.test(file)) return readJsonLines(await fs.readFile(path), file);
+  if (isParquet(file)) return readParquet(path, file);
   if (/\.(csv|tsv)$/i.test(file)) return readCsv(await fs.readFile(path), file, path);
   throw new InvalidInput(`the dataset ${path} has a layout that comes with a later version or is unknown; ${READ_NOW}`);
 }

@@ -1,5 +1,6 @@
 import { promises as fs } from 'node:fs';
 import sharp from 'sharp';
+import { EmbeddedImage } from './parquet-file.js';
 import { messageOf, storageUnavailable, systemCode } from '../storage/file-errors.js';
 
 /** Pixels of the largest picture that is taken: beyond it lie mistakes and decompression bombs. */
@@ -21,11 +22,21 @@ export const IMAGE_NAME = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i;
 
 export type LoadedImage = { ok: true; bytes: Uint8Array; mediaType: string } | { ok: false; reason: string };
 
+/** Where a picture is: the absolute path of its file, or a place in a Parquet file. */
+export type ImageSource = string | EmbeddedImage;
+
 /**
  * Reads a picture and decodes it to its last pixel. `reason`: why it cannot be used.
  * Throws StorageUnavailable where the disk, not the file, is at fault.
  */
-export async function loadImage(path: string): Promise<LoadedImage> {
+export async function loadImage(source: ImageSource): Promise<LoadedImage> {
+  if (source instanceof EmbeddedImage) {
+    const bytes = await source.read();
+    if (bytes === null) return { ok: false, reason: `the image ${source.name} is missing` };
+    if (bytes.byteLength <= MAX_IMAGE_BYTES) return checkImage(bytes, source.name);
+    return { ok: false, reason: `the image ${source.name} has ${bytes.byteLength} bytes, more than ${MAX_IMAGE_BYTES}` };
+  }
+  const path = source;
   try {
     const { size } = await fs.stat(path);
     if (size > MAX_IMAGE_BYTES) return { ok: false, reason: `the image ${path} has ${size} bytes, more than ${MAX_IMAGE_BYTES}` };

@@ -1,7 +1,6 @@
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import { ModelOutputInvalid } from '../../core/errors.js';
 import { ClipTokenizer } from './clip-tokenizer.js';
+import { onnxFile } from './model-folder.js';
 import { checkFinite } from './picture.js';
 import { loadPreprocessor, pixelValues, type Preprocessor } from './pixel-values.js';
 import { MicroBatcher, type Batching, type Feed } from './micro-batching.js';
@@ -33,9 +32,7 @@ export class Encoder {
 
   /** L2-normalised `image_embeds` of encoded pictures. Throws InvalidInput when one cannot be decoded. */
   async embedImages(images: readonly Uint8Array[], batching: Batching): Promise<Float32Array[]> {
-    const split = join(this.folder, 'onnx', 'vision_model.onnx');
-    const file = (await exists(split)) ? split : join(this.folder, 'onnx', 'model.onnx');
-    const model = await this.sessions.load(file);
+    const model = await this.sessions.load(await onnxFile(this.folder, 'vision_model', 'model'));
     model.expectInputs(['pixel_values']);
     const feeds: Feed[] = [];
     for (const image of images) {
@@ -48,9 +45,8 @@ export class Encoder {
 
   /** L2-normalised `text_embeds`. A text beyond the context is cut. Throws InvalidInput when the folder has no text model. */
   async embedTexts(texts: readonly string[], batching: Batching): Promise<Float32Array[]> {
-    const file = join(this.folder, 'onnx', 'text_model.onnx');
     // The model first: where a folder has neither, the model is what should be named.
-    const model = await this.sessions.load(file);
+    const model = await this.sessions.load(await onnxFile(this.folder, 'text_model'));
     const tokenizer = await this.loadTokenizer();
     const masked = model.inputNames.includes('attention_mask');
     const feeds = texts.map((text): Feed => {
@@ -80,9 +76,3 @@ function unit(vector: Float32Array): Float32Array {
   if (norm === 0) throw new ModelOutputInvalid('the embedding is the zero vector');
   return Float32Array.from(vector, (x) => x / norm);
 }
-
-const exists = (file: string): Promise<boolean> =>
-  access(file).then(
-    () => true,
-    () => false,
-  );

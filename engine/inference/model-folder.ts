@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
+import { weightBytes } from './onnx-file.js';
 
 /** What a recipe can point at: a generator, a CLIP-like pair of encoders, an image encoder, a critic and what it sees through. */
 export type ModelKind = 'text-to-image' | 'image-text' | 'image' | 'vit-mae' | 'causal-lm';
@@ -51,10 +52,32 @@ export async function fileSha256(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
+/** What a graph's file is called where its weights are of lower precision: transformers.js' names, the first that is there is taken. */
+const VARIANTS = ['', '_fp16', '_int8', '_quantized', '_uint8'];
+
+const OF_LOWER_PRECISION = new RegExp(`(${VARIANTS.slice(1).join('|')})\\.onnx$`);
+
+/** Where {@link onnxFile} looks: in `onnx/`, as transformers.js does, and beside the configuration, where optimum writes. */
+function graph(...names: string[]): string[] {
+  return VARIANTS.flatMap((variant) => names.flatMap((name) => [`onnx/${name}${variant}.onnx`, `${name}${variant}.onnx`]));
+}
+
+/**
+ * Path of the first of these graphs (names without `.onnx`) that the folder has, in full precision or else in a lower one:
+ * `model` is `onnx/model.onnx`, `model.onnx`, `onnx/model_fp16.onnx` and so on. Throws InvalidInput, which names the file, where it has none.
+ */
+export async function onnxFile(folder: string, ...names: [string, ...string[]]): Promise<string> {
+  for (const path of graph(...names)) {
+    const found = await stat(join(folder, path)).catch(() => null);
+    if (found?.isFile()) return join(folder, path);
+  }
+  throw new InvalidInput(`${join(folder, 'onnx', `${names[0]}.onnx`)} is missing: export or copy the model folder again`);
+}
+
 interface Layout {
   /** Each must be there; of alternatives in a list, one. */
   files: (string | string[])[];
-  /** How such a folder is made. */
+  /** How such a folder is made; models/export/README.md has the whole of it. */
   command: string;
 }
 
@@ -64,7 +87,7 @@ const LAYOUTS: Record<ModelKind, Layout> = {
       'model_index.json',
       'scheduler/scheduler_config.json',
       'text_encoder/model.onnx',
-      'tokenizer/tokenizer.json',
+      ['tokenizer/tokenizer.json', 'tokenizer/merges.txt'],
       'tokenizer/tokenizer_config.json',
       'unet/config.json',
       'unet/model.onnx',
@@ -74,33 +97,45 @@ const LAYOUTS: Record<ModelKind, Layout> = {
     command: 'optimum-cli export onnx --model <model> --task text-to-image <folder>',
   },
   'image-text': {
-    files: ['onnx/text_model.onnx', 'onnx/vision_model.onnx', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'],
-    command:
-      "optimum-cli export onnx --model <model> --task feature-extraction <folder>, with text and vision tower as files of their own in onnx/ (transformers.js' layout)",
+    files: [graph('text_model'), graph('vision_model'), 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'],
+    command: 'python models/export/export_clip.py <model> <folder>',
   },
   image: {
-    files: [['onnx/model.onnx', 'onnx/vision_model.onnx'], 'preprocessor_config.json'],
-    command:
-      "optimum-cli export onnx --model <model> --task feature-extraction <folder>, with the model as onnx/model.onnx (transformers.js' layout)",
+    files: [graph('vision_model', 'model'), 'preprocessor_config.json'],
+    command: 'optimum-cli export onnx --model <model> --task feature-extraction <folder>',
   },
   'vit-mae': {
-    files: ['onnx/model.onnx', 'preprocessor_config.json'],
-    command:
-      'an export of ViTMAEModel with pixel_values and noise as inputs (models/training/train_vit_mae.py does one) as onnx/model.onnx',
+    files: [graph('model'), 'preprocessor_config.json'],
+    command: 'python models/export/export_vit_mae.py <model> <folder>',
   },
   'causal-lm': {
-    files: ['config.json', ['onnx/model.onnx', 'onnx/decoder_model_merged.onnx'], 'tokenizer.json', 'tokenizer_config.json'],
-    command:
-      "optimum-cli export onnx --model <model> --task text-generation-with-past <folder>, with the model as onnx/model.onnx (transformers.js' layout)",
+    files: ['config.json', graph('decoder_model_merged', 'model'), 'tokenizer.json', 'tokenizer_config.json'],
+    command: 'optimum-cli export onnx --model <model> --task text-generation-with-past <folder>',
   },
 };
 
-/** Throws InvalidInput that lists every missing file and how such a folder is made. */
+/** Every kind of model folder. */
+export const MODEL_KINDS = Object.keys(LAYOUTS) as ModelKind[];
+
+/** What keeps a folder from being a model of this kind: files that are missing, weights that are missing or cut short. Empty: it is whole. */
+export async function modelProblems(folder: string, kind: ModelKind): Promise<string[]> {
+  const present = await modelFiles(folder);
+  const problems = LAYOUTS[kind].files
+    .map((file) => [file].flat())
+    .filter((choices) => !choices.some((file) => present.includes(file)))
+    .map((choices) => `${choices.filter((file) => !OF_LOWER_PRECISION.test(file)).join(' or ')} is missing`);
+  for (const file of present.filter((path) => path.endsWith('.onnx'))) {
+    await weightBytes(join(folder, file)).catch((error: unknown) => problems.push((error as Error).message));
+  }
+  return problems;
+}
+
+/** The command that makes such a folder. */
+export const exportCommand = (kind: ModelKind): string => LAYOUTS[kind].command;
+
+/** Throws InvalidInput that lists every missing or incomplete file and how such a folder is made. */
 export async function checkModelFolder(folder: string, kind: ModelKind): Promise<void> {
-  const { files, command } = LAYOUTS[kind];
-  const present = new Set(await modelFiles(folder));
-  const missing = files.map((file) => [file].flat()).filter((choices) => !choices.some((file) => present.has(file)));
-  if (missing.length === 0) return;
-  const names = missing.map((choices) => choices.join(' or ')).join(', ');
-  throw new InvalidInput(`${folder} is no complete ${kind} model, missing: ${names}. Made by: ${command}`);
+  const problems = await modelProblems(folder, kind);
+  if (problems.length === 0) return;
+  throw new InvalidInput(`${folder} is no complete ${kind} model: ${problems.join('; ')}. Made by: ${exportCommand(kind)}`);
 }

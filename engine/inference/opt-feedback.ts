@@ -1,10 +1,11 @@
-import { access } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
 import { AutoModelForCausalLM, AutoTokenizer, env, LogitsProcessor, LogitsProcessorList, Tensor } from '@huggingface/transformers';
 import { InvalidInput, ModelOutputInvalid, OutOfMemory } from '../../core/errors.js';
+import { onnxFile } from './model-folder.js';
+import { weightBytes } from './onnx-file.js';
 import { isOutOfMemory } from './onnx-model.js';
 import { featureIds, loadOptPrompt, promptTexts, type OptPrompt } from './opt-prompt.js';
-import { sessionOptions, weightBytes, type SessionOptions } from './sessions.js';
+import { sessionOptions, type SessionOptions } from './sessions.js';
 import { TorchRandom } from './torch-random.js';
 
 export interface WriteFeedbackRequest {
@@ -47,20 +48,18 @@ export class OptFeedback {
     env.localModelPath = dirname(folder);
     try {
       const name = basename(folder);
-      const merged = await exists(join(folder, 'onnx', 'decoder_model_merged.onnx'));
-      // What exports of this year and of earlier ones are called.
-      const file = merged ? 'decoder_model_merged' : 'model';
+      // What exports of earlier years and of this one are called.
+      const file = await onnxFile(folder, 'decoder_model_merged', 'model');
+      const bytes = await weightBytes(file);
       const tokenizer = await AutoTokenizer.from_pretrained(name, { local_files_only: true });
       const model = await AutoModelForCausalLM.from_pretrained(name, {
         local_files_only: true,
-        model_file_name: file,
-        dtype: 'fp32',
+        ...libraryNames(folder, file),
         device: options.provider === 'cpu' ? 'cpu' : (options.provider as 'cuda'),
         session_options: sessionOptions(options),
       });
       const { vocab_size: vocabSize } = model.config as unknown as { vocab_size?: number };
       if (!vocabSize) throw new Error('config.json has no vocab_size');
-      const bytes = (await weightBytes(join(folder, 'onnx', `${file}.onnx`))) ?? 0;
       return new OptFeedback(model, tokenizer, prompt, vocabSize, bytes);
     } catch (error) {
       const { message } = error as Error;
@@ -112,8 +111,15 @@ class SeededSampling extends LogitsProcessor {
   }
 }
 
-const exists = (file: string): Promise<boolean> =>
-  access(file).then(
-    () => true,
-    () => false,
-  );
+/** The library's words for what the end of a file's name says. */
+const DTYPES = { '': 'fp32', _fp16: 'fp16', _int8: 'int8', _quantized: 'q8', _uint8: 'uint8' } as const;
+
+/** How the library is told which file to load. */
+function libraryNames(folder: string, file: string) {
+  const [, name, variant] = /^(.*?)(_fp16|_int8|_quantized|_uint8|)$/.exec(basename(file, '.onnx')) as unknown as [
+    string,
+    string,
+    keyof typeof DTYPES,
+  ];
+  return { subfolder: relative(folder, dirname(file)), model_file_name: name, dtype: DTYPES[variant] };
+}

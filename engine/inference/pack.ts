@@ -12,6 +12,10 @@ const entrySchema = z.looseObject({
   /** Folder, relative to the pack's. */
   path: z.string(),
   kind: z.string(),
+  /** Of the weights as they are stored, such as `fp16`. */
+  precision: z.string().optional(),
+  licence: z.string().optional(),
+  madeBy: z.string().optional(),
   /** Paths are relative to the model's folder. */
   files: z.array(z.looseObject({ path: z.string(), bytes: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
   trainedOn: z
@@ -31,10 +35,10 @@ const packSchema = z.looseObject({
 });
 
 export type PackEntry = z.infer<typeof entrySchema>;
-type Pack = z.infer<typeof packSchema>;
+export type Pack = z.infer<typeof packSchema>;
 
 /** Throws InvalidInput when `<folder>/pack.json` is missing or its fields are not a pack's. */
-async function loadPack(folder: string): Promise<Pack> {
+export async function loadPack(folder: string): Promise<Pack> {
   const file = join(folder, 'pack.json');
   const result = packSchema.safeParse(await readModelJson(file));
   if (!result.success) throw new InvalidInput(`${file}: ${z.prettifyError(result.error)}`);
@@ -48,13 +52,30 @@ async function loadPack(folder: string): Promise<Pack> {
 export async function readPack(modelFolder: string): Promise<PackEntry | null> {
   const model = resolve(modelFolder);
   const folder = dirname(model);
-  const present = await access(join(folder, 'pack.json')).then(
+  if (!(await isPack(folder))) return null;
+  const pack = await loadPack(folder);
+  return Object.values(pack.models).find((entry) => resolve(folder, entry.path) === model) ?? null;
+}
+
+/** Whether a folder has a `pack.json`. */
+export function isPack(folder: string): Promise<boolean> {
+  return access(join(folder, 'pack.json')).then(
     () => true,
     () => false,
   );
-  if (!present) return null;
-  const pack = await loadPack(folder);
-  return Object.values(pack.models).find((entry) => resolve(folder, entry.path) === model) ?? null;
+}
+
+/** What is wrong with a model's files by what its pack says of them, their SHA-256 read again. */
+export async function packProblems(modelFolder: string, { files }: PackEntry): Promise<string[]> {
+  const problems: string[] = [];
+  for (const file of files) {
+    const full = join(modelFolder, file.path);
+    const found = await stat(full).catch(() => null);
+    if (!found) problems.push(`${file.path} is missing`);
+    else if (found.size !== file.bytes) problems.push(`${file.path} has ${found.size} bytes instead of ${file.bytes}`);
+    else if ((await fileSha256(full)) !== file.sha256) problems.push(`${file.path} is corrupt (its SHA-256 differs)`);
+  }
+  return problems;
 }
 
 /**
@@ -63,13 +84,6 @@ export async function readPack(modelFolder: string): Promise<PackEntry | null> {
  */
 export async function verifyPack(modelFolder: string): Promise<void> {
   const entry = await readPack(modelFolder);
-  const problems: string[] = [];
-  for (const file of entry?.files ?? []) {
-    const full = join(modelFolder, file.path);
-    const found = await stat(full).catch(() => null);
-    if (!found) problems.push(`${file.path} is missing`);
-    else if (found.size !== file.bytes) problems.push(`${file.path} has ${found.size} bytes instead of ${file.bytes}`);
-    else if ((await fileSha256(full)) !== file.sha256) problems.push(`${file.path} is corrupt (its SHA-256 differs)`);
-  }
+  const problems = entry ? await packProblems(modelFolder, entry) : [];
   if (problems.length > 0) throw new InvalidInput(`${modelFolder} is not as its pack.json says: ${problems.join('; ')}`);
 }

@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { InferenceSession } from 'onnxruntime-node';
 import { DeviceLost, InvalidInput, OutOfMemory } from '../../core/errors.js';
+import { weightBytes } from './onnx-file.js';
 import { OnnxModel, isOutOfMemory } from './onnx-model.js';
 
 export interface SessionOptions {
@@ -61,25 +61,8 @@ export function sessionOptions({ provider, device, threads = availableParallelis
   };
 }
 
-/** Where exporters put weights that do not fit into the file itself. */
-const EXTERNAL_DATA = ['_data', '.data'];
-
-/** A model file's weights on disk, those beside it included; `undefined` where there is no such file. */
-export async function weightBytes(file: string): Promise<number | undefined> {
-  const [own, ...beside] = await Promise.all(
-    ['', ...EXTERNAL_DATA].map((end) =>
-      stat(file + end).then(
-        ({ size }) => size,
-        () => undefined,
-      ),
-    ),
-  );
-  return own === undefined ? undefined : beside.reduce<number>((sum, size) => sum + (size ?? 0), own);
-}
-
 async function open(file: string, options: SessionOptions): Promise<OnnxModel> {
   const bytes = await weightBytes(file);
-  if (bytes === undefined) throw new InvalidInput(`${file} is missing: export or copy the model folder again`);
   const { provider, device } = options;
   try {
     const session = await InferenceSession.create(file, sessionOptions(options));

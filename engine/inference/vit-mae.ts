@@ -1,6 +1,6 @@
-import { join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
 import { MicroBatcher, type Batching, type Feed } from './micro-batching.js';
+import { onnxFile } from './model-folder.js';
 import type { OnnxModel } from './onnx-model.js';
 import { checkFinite } from './picture.js';
 import { loadPreprocessor, pixelValues, type Preprocessor } from './pixel-values.js';
@@ -34,7 +34,7 @@ export class VitMae {
   /** Throws InvalidInput, which names the file, where the folder is not complete or not of this kind. */
   static async load(folder: string, sessions: Sessions): Promise<VitMae> {
     const preprocessor = await loadPreprocessor(folder);
-    const model = await sessions.load(join(folder, 'onnx', 'model.onnx'));
+    const model = await sessions.load(await onnxFile(folder, 'model'));
     model.expectInputs(['pixel_values', 'noise']);
     return new VitMae(model, preprocessor, sessions);
   }

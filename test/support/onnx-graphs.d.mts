@@ -6,3 +6,4 @@ export type UnetFault = { kind: 'nan' } | { kind: 'hang' } | { kind: 'allocate';
 
 /** Copies the bundled generator into an empty folder, with a UNet that does only this. Returns the model's folder. */
 export function faultyModel(folder: string, fault: UnetFault): Promise<string>;
+export function graphWithExternalData(place: { location: string; offset: number; dim: number }): Uint8Array;

@@ -25,7 +25,11 @@ const { root } = protobuf.parse(
   }
   message NodeProto { repeated string input = 1; repeated string output = 2; string name = 3; string op_type = 4; repeated AttributeProto attribute = 5; }
   message AttributeProto { string name = 1; int64 i = 3; TensorProto t = 5; GraphProto g = 6; int32 type = 20; }
-  message TensorProto { repeated int64 dims = 1; int32 data_type = 2; string name = 8; bytes raw_data = 9; }
+  message TensorProto {
+    repeated int64 dims = 1; int32 data_type = 2; string name = 8; bytes raw_data = 9;
+    repeated StringStringEntryProto external_data = 13; int32 data_location = 14;
+  }
+  message StringStringEntryProto { string key = 1; string value = 2; }
   message ValueInfoProto { string name = 1; TypeProto type = 2; }
   message TypeProto { message Tensor { int32 elem_type = 1; TensorShapeProto shape = 2; } Tensor tensor_type = 1; }
   message TensorShapeProto { message Dimension { oneof value { int64 dim_value = 1; string dim_param = 2; } } repeated Dimension dim = 1; }`,
@@ -71,6 +75,20 @@ function unetGraph(fault) {
       value('encoder_hidden_states', FLOAT, ['batch', 'tokens', 'states']),
     ],
     output: [value('out_sample', FLOAT, sample)],
+  };
+  return Model.encode(Model.fromObject({ ir_version: 8, producer_name: 'refineloop', graph, opset_import: [{ version: 13 }] })).finish();
+}
+
+/** The file of a model that adds a weight to `x`; the weight, float32 [dim], lies at `offset` of the file `location` beside it. */
+export function graphWithExternalData({ location, offset, dim }) {
+  const place = { location, offset: String(offset), length: String(4 * dim) };
+  const external_data = Object.entries(place).map(([key, value]) => ({ key, value }));
+  const graph = {
+    name: 'sum',
+    node: [node('Add', ['x', 'weight'], 'y')],
+    initializer: [{ name: 'weight', dims: [dim], data_type: FLOAT, data_location: 1, external_data }],
+    input: [value('x', FLOAT, [dim])],
+    output: [value('y', FLOAT, [dim])],
   };
   return Model.encode(Model.fromObject({ ir_version: 8, producer_name: 'refineloop', graph, opset_import: [{ version: 13 }] })).finish();
 }

@@ -18,6 +18,7 @@ import { gpuWorkers } from '../../client/queues.js';
 import { storeOf, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
 import { findDevices } from '../find-devices.js';
+import { BUNDLED_PACKS } from './models.js';
 import { print, printJson } from '../output.js';
 
 /** One thing that was looked at. `advice` says what to do where it is not well. */
@@ -179,7 +180,7 @@ async function store(options: CommonOptions): Promise<Finding> {
 }
 
 async function packs(): Promise<Finding> {
-  const folder = fileURLToPath(new URL('../../../../models/packs', import.meta.url));
+  const folder = BUNDLED_PACKS;
   try {
     const names = await readdir(folder);
     for (const name of names) {

@@ -1,0 +1,111 @@
+import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { InvalidInput } from '../../core/errors.js';
+import type { Digest } from '../../core/types.js';
+import { exportCommand, fileSha256, modelFiles, modelProblems, type ModelKind } from './model-folder.js';
+import { modelKindOf } from './model-kind.js';
+import { readOnnxWeights } from './onnx-file.js';
+import { isPack, loadPack, type Pack, type PackEntry } from './pack.js';
+
+/** What a person says of models that are added; the rest is read from their folders. */
+export interface PackClaims {
+  /** Default: what the architecture in the folder says. */
+  kind?: ModelKind;
+  /** An SPDX identifier; default: what the model card (`README.md`) says, else `unknown`. */
+  licence?: string;
+  /** Default: the program that wrote the ONNX file. */
+  madeBy?: string;
+  /** Artifact digests of dataset pictures that the models saw in training: those items are in no mean. */
+  trainedOn: Digest[];
+}
+
+/** A model folder as it was looked at. */
+export interface CheckedModel {
+  folder: string;
+  kind: ModelKind;
+  /** What keeps it from being used; empty: it is whole. */
+  problems: string[];
+  /** The command that makes such a folder. */
+  command: string;
+}
+
+/**
+ * The models at a path, checked: the folder itself where it is one, else those of its sub-folders that are.
+ * Throws InvalidInput where there are none or one's kind cannot be told.
+ */
+export async function checkModels(path: string, kind?: ModelKind): Promise<CheckedModel[]> {
+  const folder = resolve(path);
+  const isModel = kind !== undefined || (await modelKindOf(folder)) !== null;
+  const folders = isModel ? [folder] : await subfolders(folder);
+  const models: CheckedModel[] = [];
+  for (const each of folders) {
+    const known = kind ?? (await modelKindOf(each));
+    if (known === null) continue;
+    models.push({ folder: each, kind: known, problems: await modelProblems(each, known), command: exportCommand(known) });
+  }
+  if (models.length > 0) return models;
+  throw new InvalidInput(`${path} is no model and holds none: a model folder has model_index.json or config.json; or say --kind`);
+}
+
+/**
+ * Writes what is known of models into the `pack.json` beside them (in the folder that holds them): files with sizes and
+ * SHA-256, kind, precision, licence, how they were made. Entries of other models stay. Returns the pack and its folder.
+ */
+export async function addToPack(models: readonly CheckedModel[], claims: PackClaims): Promise<{ folder: string; pack: Pack }> {
+  const folder = dirname(models[0]!.folder);
+  const before = (await isPack(folder)) ? await loadPack(folder) : null;
+  const entries: Record<string, PackEntry> = {};
+  for (const model of models) {
+    const old = Object.entries(before?.models ?? {}).find(([, { path }]) => resolve(folder, path) === model.folder);
+    entries[old?.[0] ?? basename(model.folder)] = { ...old?.[1], ...(await describe(model, folder, claims, old?.[1])) };
+  }
+  const licences = new Set(Object.values(entries).map(({ licence }) => licence ?? 'unknown'));
+  const licence = licences.size === 1 ? [...licences][0]! : 'see the models';
+  const pack: Pack = {
+    ...(before ?? { name: basename(folder), version: '1', licence }),
+    models: { ...before?.models, ...entries },
+  };
+  const partial = join(folder, `pack.json.${process.pid}.partial`);
+  await writeFile(partial, `${JSON.stringify(pack, null, 2)}\n`);
+  await rename(partial, join(folder, 'pack.json'));
+  return { folder, pack };
+}
+
+async function describe(model: CheckedModel, packFolder: string, claims: PackClaims, old?: PackEntry): Promise<PackEntry> {
+  const paths = await modelFiles(model.folder);
+  const files: PackEntry['files'] = [];
+  for (const path of paths) {
+    const full = join(model.folder, path);
+    files.push({ path, bytes: (await stat(full)).size, sha256: await fileSha256(full) });
+  }
+  const graphs = paths.filter((path) => path.endsWith('.onnx')).map((path) => readOnnxWeights(join(model.folder, path)));
+  const told = (values: Array<string | null>) => [...new Set(values.filter((value) => value !== null))].join(', ');
+  return {
+    path: relative(packFolder, model.folder),
+    kind: model.kind,
+    precision: told(graphs.map(({ precision }) => precision)),
+    licence: claims.licence ?? old?.licence ?? (await cardLicence(model.folder)) ?? 'unknown',
+    madeBy: claims.madeBy ?? old?.madeBy ?? `exported by ${told(graphs.map(({ producer }) => producer)) || 'an unknown program'}`,
+    files,
+    trainedOn: { ...old?.trainedOn, digests: [...new Set([...(old?.trainedOn.digests ?? []), ...claims.trainedOn])] },
+  };
+}
+
+/** The licence in the head of a model card, as Hugging Face hosts them. */
+async function cardLicence(folder: string): Promise<string | undefined> {
+  const card = await readFile(join(folder, 'README.md'), 'utf8').catch(() => '');
+  const head = /^---\n(.*?)\n---/s.exec(card)?.[1];
+  if (head === undefined) return undefined;
+  try {
+    const { license } = (parse(head) ?? {}) as { license?: unknown };
+    return typeof license === 'string' ? license : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function subfolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => join(folder, name));
+}

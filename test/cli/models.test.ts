@@ -1,0 +1,87 @@
+/** Packs of models: what is complete, what is missing, and what is no longer as it was added. */
+import { jest } from '@jest/globals';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cli, cliJson, scratch } from '../support/cli.js';
+import { CREATURES, PACK } from '../support/small-recipe.js';
+
+jest.setTimeout(60_000);
+
+const folder = join(scratch(), 'mine');
+mkdirSync(folder);
+const model = (name: string) => join(folder, name);
+const readPack = () => JSON.parse(readFileSync(join(folder, 'pack.json'), 'utf8')) as { models: Record<string, Record<string, unknown>> };
+
+beforeEach(() => {
+  rmSync(folder, { recursive: true });
+  mkdirSync(folder);
+  for (const name of ['similarity', 'opt']) cpSync(join(PACK, name), model(name), { recursive: true });
+});
+
+interface Listed {
+  name: string;
+  models: Array<{ name: string; kind: string; licence: string; trainedOn: number }>;
+}
+
+test('list shows the bundled pack, verify reads it again', async () => {
+  const [pack] = await cliJson<Listed[]>(['models', 'list', PACK]);
+  expect(pack).toMatchObject({ name: 'creatures', models: expect.arrayContaining([expect.objectContaining({ kind: 'causal-lm' })]) });
+  const verified = await cliJson<Array<{ models: Array<{ problems: string[] }> }>>(['models', 'verify']);
+  expect(verified.flatMap(({ models }) => models.flatMap(({ problems }) => problems))).toEqual([]);
+});
+
+test('add writes a pack.json that list and verify work on; a file that changed since is named', async () => {
+  writeFileSync(join(model('opt'), 'README.md'), '---\nlicense: mit\n---\n# A model card\n');
+  const added = await cliJson<{ models: Array<{ kind: string; problems: string[] }> }>(['models', 'add', folder]);
+  expect(added.models.map(({ kind, problems }) => [kind, problems])).toEqual([
+    ['causal-lm', []],
+    ['image', []],
+  ]);
+  expect(readPack().models['opt']).toMatchObject({
+    kind: 'causal-lm',
+    licence: 'mit',
+    precision: 'fp16',
+    madeBy: 'exported by pytorch 2.15.0',
+  });
+  expect((await cliJson<Listed[]>(['models', 'list', folder]))[0]!.models.map(({ name }) => name)).toEqual(['opt', 'similarity']);
+  await cliJson(['models', 'verify', folder]);
+
+  truncateSync(join(model('opt'), 'tokenizer.json'), 100);
+  const verified = await cli(['models', 'verify', folder]);
+  expect(verified.code).toBe(1);
+  expect(verified.stdout).toMatch(/mine opt: tokenizer.json has 100 bytes instead of \d+/);
+  expect(verified.stderr).toContain('mine opt');
+});
+
+test('one model is added to the pack beside it: the others stay, and what was said of it before', async () => {
+  const say = ['--licence', 'CC0-1.0', '--made-by', 'a friend', '--trained-on', CREATURES, '--split', 'test'];
+  await cliJson(['models', 'add', model('opt'), ...say]);
+  await cliJson(['models', 'add', model('similarity')]);
+  await cliJson(['models', 'add', model('opt')]);
+  const { opt, similarity } = readPack().models;
+  expect(opt).toMatchObject({ licence: 'CC0-1.0', madeBy: 'a friend' });
+  expect(similarity).toMatchObject({ licence: 'unknown' });
+  expect((await cliJson<Listed[]>(['models', 'list', folder]))[0]!.models.map(({ trainedOn }) => trainedOn)).toEqual([233, 0]);
+});
+
+test('what is missing is named with the command that makes it, and nothing is written', async () => {
+  rmSync(join(model('opt'), 'onnx'), { recursive: true });
+  rmSync(join(model('similarity'), 'preprocessor_config.json'));
+  const refused = await cli(['models', 'add', folder]);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toMatch(
+    /opt is no complete causal-lm model:\s+onnx\/decoder_model_merged.onnx or .*optimum-cli export onnx .*text-generation-with-past/s,
+  );
+  expect(refused.stderr).toMatch(/similarity is no complete image model:\s+preprocessor_config.json is missing/);
+  expect(existsSync(join(folder, 'pack.json'))).toBe(false);
+});
+
+test('weights of lower precision stand in for model.onnx; a folder that says nothing of itself is asked about', async () => {
+  renameSync(join(model('similarity'), 'onnx/model.onnx'), join(model('similarity'), 'model_fp16.onnx'));
+  await cliJson(['models', 'add', model('similarity')]);
+  rmSync(join(model('similarity'), 'config.json'));
+  expect((await cli(['models', 'add', model('similarity')])).stderr).toMatch(/is no model and holds none: .*--kind/);
+  await cliJson(['models', 'add', model('similarity'), '--kind', 'image']);
+  const none = await cli(['models', 'add', join(folder, 'none')]);
+  expect({ code: none.code, stderr: none.stderr }).toEqual({ code: 2, stderr: expect.stringContaining('cannot be read') });
+});

@@ -60,7 +60,7 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
         () => loadOptFeedback(folder),
         async (critic) => {
           const outcomes: Outcome[] = [];
-          for (const request of requests) outcomes.push(fulfilled(await critic.write(request)));
+          for (const request of requests) outcomes.push(fulfilled(await models.withRoom(() => critic.write(request))));
           return outcomes;
         },
       );
@@ -69,7 +69,7 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
 
 /** What a model that is incomplete has opened is closed again. */
 async function loaded<T>(load: (sessions: Sessions) => Promise<T>): Promise<T> {
-  const sessions = new Sessions(config);
+  const sessions = new Sessions(config, models.withRoom);
   try {
     return await load(sessions);
   } catch (error) {

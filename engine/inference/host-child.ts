@@ -31,6 +31,9 @@ export interface RequestHooks {
   signal?: AbortSignal;
 }
 
+/** A request's result, its own error, its signal's reason, or HostCrashed or OutOfMemory where the process ended or was killed. */
+export type HostOutcome = PromiseSettledResult<Tasks[TaskName]['result']>;
+
 interface Running extends RequestHooks {
   resolve: (result: Tasks[TaskName]['result']) => void;
   reject: (error: unknown) => void;
@@ -86,22 +89,25 @@ export class HostChild {
     return this.alive ? this.process.pid : undefined;
   }
 
-  /** Of each request: its result, its own error, its signal's reason, or HostCrashed or OutOfMemory where the process ended or was killed. */
-  async run(batch: Batch, hooks: RequestHooks[]): Promise<Array<PromiseSettledResult<Tasks[TaskName]['result']>>> {
+  /** @param onSettled told what came of a request, by its place in the batch, as soon as it is known: the others may still run */
+  async run(batch: Batch, hooks: RequestHooks[], onSettled: (place: number, outcome: HostOutcome) => void): Promise<void> {
     const ids = hooks.map(() => this.nextId++);
     const cancels = ids.map((id) => () => this.send({ type: 'cancel', id }));
     const stopWatching = this.watch();
     this.process.ref();
     this.process.channel?.ref();
     try {
-      const results = ids.map(
-        (id, i) => new Promise<Tasks[TaskName]['result']>((resolve, reject) => this.running.set(id, { ...hooks[i]!, resolve, reject })),
+      const results = ids.map((id, i) =>
+        new Promise<Tasks[TaskName]['result']>((resolve, reject) => this.running.set(id, { ...hooks[i]!, resolve, reject })).then(
+          (value) => onSettled(i, { status: 'fulfilled', value }),
+          (reason: unknown) => onSettled(i, { status: 'rejected', reason }),
+        ),
       );
       if (this.alive) {
         hooks.forEach(({ signal }, i) => signal?.addEventListener('abort', cancels[i]!, { once: true }));
         this.send({ type: 'run', ids, batch });
       } else this.failRunning('ended');
-      return await Promise.allSettled(results);
+      await Promise.all(results);
     } finally {
       this.running.clear();
       hooks.forEach(({ signal }, i) => signal?.removeEventListener('abort', cancels[i]!));

@@ -18,6 +18,7 @@ const cancellations = new Map<number, AbortController>();
 let queue: Promise<void> = Promise.resolve();
 
 type Outcome = PromiseSettledResult<Tasks[TaskName]['result']>;
+type Hooks = GenerationHooks & { onSettled(outcome: Outcome): void };
 
 /** Of each request of a batch. Throws what is wrong with all of them. */
 async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Promise<Outcome[]> {
@@ -59,7 +60,7 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
         () => loadOptFeedback(folder),
         async (critic) => {
           const outcomes: Outcome[] = [];
-          for (const request of requests) outcomes.push(fulfilled(await critic.write(request)));
+          for (const request of requests) outcomes.push(fulfilled(await models.withRoom(() => critic.write(request))));
           return outcomes;
         },
       );
@@ -68,7 +69,7 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
 
 /** What a model that is incomplete has opened is closed again. */
 async function loaded<T>(load: (sessions: Sessions) => Promise<T>): Promise<T> {
-  const sessions = new Sessions(config);
+  const sessions = new Sessions(config, models.withRoom);
   try {
     return await load(sessions);
   } catch (error) {
@@ -90,7 +91,7 @@ async function loadOptFeedback(folder: string) {
 }
 
 /** One picture that cannot be decoded fails its whole batch: then each is run by itself, so that only it fails. */
-async function outcomes(batch: Batch, hooks: GenerationHooks[]): Promise<Outcome[]> {
+async function outcomes(batch: Batch, hooks: Hooks[]): Promise<Outcome[]> {
   try {
     return await perform(batch, hooks);
   } catch (reason) {
@@ -98,6 +99,7 @@ async function outcomes(batch: Batch, hooks: GenerationHooks[]): Promise<Outcome
     const each: Outcome[] = [];
     for (const [i, request] of batch.requests.entries()) {
       const [one] = await outcomes({ name: batch.name, requests: [request] } as Batch, [hooks[i]!]);
+      hooks[i]!.onSettled(one!);
       each.push(one!);
     }
     return each;
@@ -105,22 +107,21 @@ async function outcomes(batch: Batch, hooks: GenerationHooks[]): Promise<Outcome
 }
 
 async function run(ids: number[], batch: Batch, signals: AbortSignal[]): Promise<void> {
-  const hooks = ids.map((id, i): GenerationHooks => ({
+  const hooks = ids.map((id, i): Hooks => ({
     signal: signals[i]!,
     onStep: (done, total) => send({ type: 'progress', id, done, total }),
     onCheckpoint: (checkpoint) => send({ type: 'checkpoint', id, checkpoint }),
+    onSettled: (outcome) => cancellations.delete(id) && send(answer(id, outcome, signals[i]!)),
   }));
   const results = await outcomes(batch, hooks);
-  for (const [i, id] of ids.entries()) {
-    const outcome = results[i]!;
-    if (signals[i]!.aborted) send({ type: 'cancelled', id });
-    else if (outcome.status === 'fulfilled') send({ type: 'result', id, result: outcome.value });
-    else {
-      const { reason } = outcome as { reason: unknown };
-      send({ type: 'failed', id, code: failureCode(reason), message: reason instanceof Error ? reason.message : String(reason) });
-    }
-    cancellations.delete(id);
-  }
+  for (const [i, { onSettled }] of hooks.entries()) onSettled(results[i]!);
+}
+
+function answer(id: number, outcome: Outcome, { aborted }: AbortSignal): FromHost {
+  if (aborted) return { type: 'cancelled', id };
+  if (outcome.status === 'fulfilled') return { type: 'result', id, result: outcome.value };
+  const reason: unknown = outcome.reason;
+  return { type: 'failed', id, code: failureCode(reason), message: reason instanceof Error ? reason.message : String(reason) };
 }
 
 function send(message: FromHost): void {

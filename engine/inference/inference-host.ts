@@ -173,22 +173,19 @@ export class InferenceHost {
       for (const { options } of jobs) options.onStart?.(jobs.length);
       startedAt = performance.now();
       const batch = { name: jobs[0]!.task.name, requests: jobs.map(({ task }) => task.request) } as Batch;
-      const results = await child.run(
-        batch,
-        jobs.map(({ options }) => options),
-      );
-      const crashed = !child.alive;
-      this.crashesInARow = crashed ? this.crashesInARow + 1 : 0;
-      // A device that has failed stays so for the process that saw it; the next one may find it well.
-      if (results.some((one) => one.status === 'rejected' && RefineError.is(one.reason) && one.reason.code === 'DeviceLost'))
-        await child.end();
+      const hooks = jobs.map(({ options }) => options);
       const again: Job[] = [];
-      for (const [i, job] of jobs.entries()) {
-        const result = results[i]!;
-        if (result.status === 'fulfilled') job.resolve(result.value);
-        else if (crashed && !this.closed && jobs.length > 1) again.push(job);
-        else job.reject(result.reason);
-      }
+      let isLost = false;
+      await child.run(batch, hooks, (place, outcome) => {
+        const job = jobs[place]!;
+        if (outcome.status === 'fulfilled') return job.resolve(outcome.value);
+        if (!child.alive && !this.closed && jobs.length > 1) return again.push(job);
+        isLost ||= RefineError.is(outcome.reason) && outcome.reason.code === 'DeviceLost';
+        job.reject(outcome.reason);
+      });
+      this.crashesInARow = child.alive ? 0 : this.crashesInARow + 1;
+      // A device that has failed stays so for the process that saw it; the next one may find it well.
+      if (isLost) await child.end();
       for (const job of again) job.alone = true;
       this.waiting.unshift(...again);
     } catch (error) {

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { Tensor, type InferenceSession } from 'onnxruntime-node';
 import { DeviceLost, InvalidInput, OutOfMemory, RefineError } from '../../core/errors.js';
+import type { MakesRoom } from './loaded-models.js';
 
 /** A model's input as the file declares it: symbolic dimensions are strings. */
 export interface ModelInput {
@@ -17,11 +18,15 @@ export interface FloatTensor {
 export class OnnxModel {
   private readonly inputs: ReadonlyMap<string, ModelInput>;
 
-  /** @param bytes of its weights on disk, which is about what it takes on the device */
+  /**
+   * @param bytes of its weights on disk, which is about what it takes on the device
+   * @param withRoom tries a call again that fails for want of memory; default: none is
+   */
   constructor(
     readonly file: string,
     private readonly session: InferenceSession,
     readonly bytes: number,
+    private readonly withRoom: MakesRoom = (work) => work(),
   ) {
     this.inputs = new Map(session.inputMetadata.flatMap((input) => (input.isTensor ? [[input.name, input] as const] : [])));
   }
@@ -73,17 +78,20 @@ export class OnnxModel {
     if (!this.session.outputNames.includes(output)) {
       throw new InvalidInput(`${this.label} has no output ${output}; it has ${this.session.outputNames.join(', ')}`);
     }
-    let tensor: InferenceSession.OnnxValueMapType[string] | undefined;
+    const tensor = await this.withRoom(() => this.call(feeds, output));
+    if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is not float32`);
+    return { data: tensor.data, dims: tensor.dims };
+  }
+
+  private async call(feeds: Record<string, Tensor>, output: string): Promise<InferenceSession.OnnxValueMapType[string] | undefined> {
     try {
-      tensor = (await this.session.run(feeds, [output]))[output];
+      return (await this.session.run(feeds, [output]))[output];
     } catch (error) {
       const message = `${this.label}: ${(error as Error).message}`;
       if (isOutOfMemory(message)) throw new OutOfMemory(message, { cause: error });
       if (isDeviceLost(message)) throw new DeviceLost(message, { cause: error });
       throw new RefineError('Unexpected', message, { cause: error });
     }
-    if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is not float32`);
-    return { data: tensor.data, dims: tensor.dims };
   }
 
   /** Frees what it holds; it must not be run again. */

@@ -77,18 +77,21 @@ export class OptFeedback {
     return [...(this.prompt.bos ? [bos] : []), ...ids(before), ...featureIds(features, this.vocabSize, this.prompt), ...ids(after)];
   }
 
-  /** Throws ModelOutputInvalid where the model writes nothing. */
+  /** Throws ModelOutputInvalid where the model writes nothing; OutOfMemory. */
   async write(request: WriteFeedbackRequest): Promise<WrittenFeedback> {
     const prompt = this.promptIds(request);
     const row = (values: number[]) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
     const sampled = request.sampleSeed === null ? undefined : new LogitsProcessorList();
     sampled?.push(new SeededSampling(request.sampleSeed!));
-    const output = (await this.model.generate({
+    const written = this.model.generate({
       inputs: row(prompt),
       attention_mask: row(prompt.map(() => 1)),
       max_new_tokens: request.maxNewTokens,
       do_sample: false,
       ...(sampled ? { logits_processor: sampled } : {}),
+    });
+    const output = (await written.catch((error: Error) => {
+      throw isOutOfMemory(error.message) ? new OutOfMemory(`the feedback model: ${error.message}`, { cause: error }) : error;
     })) as Tensor;
     const ids = Array.from(output.data as BigInt64Array, Number).slice(prompt.length);
     const text = this.tokenizer.decode(ids, { skip_special_tokens: true }).trim();

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { InferenceSession } from 'onnxruntime-node';
 import { DeviceLost, InvalidInput, OutOfMemory } from '../../core/errors.js';
+import type { MakesRoom } from './loaded-models.js';
 import { weightBytes } from './onnx-file.js';
 import { OnnxModel, isOutOfMemory } from './onnx-model.js';
 
@@ -19,7 +20,11 @@ export class Sessions {
   bytes = 0;
   private readonly loaded = new Map<string, Promise<OnnxModel>>();
 
-  constructor(private readonly options: SessionOptions) {}
+  /** @param withRoom tries what fails for want of memory again; default: nothing is */
+  constructor(
+    private readonly options: SessionOptions,
+    private readonly withRoom: MakesRoom = (work) => work(),
+  ) {}
 
   /**
    * Throws InvalidInput, which names the file, when it is missing or no usable model or the provider is not there;
@@ -28,7 +33,7 @@ export class Sessions {
   load(file: string): Promise<OnnxModel> {
     let promise = this.loaded.get(file);
     if (!promise) {
-      promise = open(file, this.options);
+      promise = this.withRoom(() => open(file, this.options, this.withRoom));
       this.loaded.set(file, promise);
       promise.then(
         ({ bytes }) => (this.bytes += bytes),
@@ -61,12 +66,12 @@ export function sessionOptions({ provider, device, threads = availableParallelis
   };
 }
 
-async function open(file: string, options: SessionOptions): Promise<OnnxModel> {
+async function open(file: string, options: SessionOptions, withRoom: MakesRoom): Promise<OnnxModel> {
   const bytes = await weightBytes(file);
   const { provider, device } = options;
   try {
     const session = await InferenceSession.create(file, sessionOptions(options));
-    return new OnnxModel(file, session, bytes);
+    return new OnnxModel(file, session, bytes, withRoom);
   } catch (error) {
     const message = (error as Error).message;
     if (isOutOfMemory(message)) throw new OutOfMemory(`not enough memory to load ${file}: ${message}`, { cause: error });

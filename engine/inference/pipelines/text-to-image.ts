@@ -56,6 +56,8 @@ export interface GenerationHooks {
   onCheckpoint?: (checkpoint: Checkpoint) => void;
   /** Looked at between denoising steps; its reason is thrown. */
   signal?: AbortSignal;
+  /** What came of this one, while others that are made beside it may go on. */
+  onSettled?: (outcome: PromiseSettledResult<Picture>) => void;
 }
 
 /** One of several that are made side by side. */
@@ -134,7 +136,11 @@ export class TextToImage {
     const started = performance.now();
     const denoised = await this.denoiseAll(asked, batching);
     const pictures: Array<PromiseSettledResult<Picture>> = [];
-    for (const [i, one] of denoised.entries()) pictures.push(await settle(() => this.picture(settled(one), asked[i]!.request, started)));
+    for (const [i, one] of denoised.entries()) {
+      const picture = await settle(() => this.picture(settled(one), asked[i]!.request, started));
+      if (one.status === 'fulfilled') asked[i]!.hooks.onSettled?.(picture);
+      pictures.push(picture);
+    }
     return pictures;
   }
 
@@ -145,17 +151,21 @@ export class TextToImage {
 
   private async denoiseAll(asked: readonly AskedPicture[], batching: Batching): Promise<Array<PromiseSettledResult<Generation>>> {
     const results: Array<PromiseSettledResult<Generation>> = [];
-    for (const one of asked) results.push(await settle(() => this.begin(one)));
+    const attempt = async (i: number, work: () => Generation | Promise<Generation>) => {
+      const result = (results[i] = await settle(work));
+      if (result.status === 'rejected') asked[i]!.hooks.onSettled?.(result);
+    };
+    for (const [i, one] of asked.entries()) await attempt(i, () => this.begin(one));
     const open = () => results.flatMap((one, i) => (one.status === 'fulfilled' && one.value.done < one.value.total ? [i] : []));
     for (let rest = open(); rest.length > 0; rest = open()) {
       const at = (i: number) => settled(results[i]!);
-      for (const i of rest) results[i] = await settle(() => (at(i).throwIfAborted(), at(i)));
+      for (const i of rest) await attempt(i, () => (at(i).throwIfAborted(), at(i)));
       const live = rest.filter((i) => results[i]!.status === 'fulfilled');
       const outputs = await this.predict(
         live.map((i) => at(i).feed(this.timestepDims)),
         batching,
       );
-      for (const [k, i] of live.entries()) results[i] = await settle(() => (at(i).advance(settled(outputs[k]!)), at(i)));
+      for (const [k, i] of live.entries()) await attempt(i, () => (at(i).advance(settled(outputs[k]!)), at(i)));
       await setImmediate(); // Lets a cancellation in: run() blocks the event loop.
     }
     return results;

@@ -70,7 +70,9 @@ describe('checkModelFolder', () => {
 
   test('accepts either file of an image encoder', async () => {
     await write('m/preprocessor_config.json');
-    await expect(checkModelFolder(join(root, 'm'), 'image')).rejects.toThrow(/onnx\/model.onnx or onnx\/vision_model.onnx/);
+    await expect(checkModelFolder(join(root, 'm'), 'image')).rejects.toThrow(
+      /onnx\/vision_model.onnx or vision_model.onnx or onnx\/model.onnx or model.onnx/,
+    );
     await write('m/onnx/model.onnx');
     await expect(checkModelFolder(join(root, 'm'), 'image')).resolves.toBeUndefined();
   });

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
+import type { ScoreModelKind } from '../../core/item-plan.js';
 import type { Digest } from '../../core/types.js';
 
-/** What a recipe can point at: a generator, a CLIP-like pair of encoders, an image encoder, a critic and what it sees through. */
-export type ModelKind = 'text-to-image' | 'image-text' | 'image' | 'vit-mae' | 'causal-lm';
+/** What a recipe can point at: a generator, what scores read, a critic and what it sees through. */
+export type ModelKind = 'text-to-image' | 'causal-lm' | ScoreModelKind;
 
 /** Beside a model and without effect on what it computes. Files and folders that begin with a dot are left out too. */
 const NO_PART_OF_THE_MODEL = /^(readme|licen[cs]e|notice|changelog)(\.|$)|\.md$/i;
@@ -44,6 +45,19 @@ export async function modelFiles(folder: string): Promise<string[]> {
   return paths.sort();
 }
 
+/**
+ * Path of the first of these graphs (names without `.onnx`) that the folder has: in `onnx/`, where transformers.js looks, or beside the
+ * configuration, where optimum writes. Throws InvalidInput, which names the file, where it has none.
+ */
+export async function onnxFile(folder: string, ...names: [string, ...string[]]): Promise<string> {
+  const choices = names.flatMap((name) => [join(folder, 'onnx', `${name}.onnx`), join(folder, `${name}.onnx`)]);
+  for (const file of choices) {
+    const found = await stat(file).catch(() => null);
+    if (found?.isFile()) return file;
+  }
+  throw new InvalidInput(`${choices[0]} is missing: export or copy the model folder again`);
+}
+
 /** SHA-256 of a file as 64 hex digits; streamed, so that its size does not matter. */
 export async function fileSha256(file: string): Promise<string> {
   const hash = createHash('sha256');
@@ -74,19 +88,27 @@ const LAYOUTS: Record<ModelKind, Layout> = {
     command: 'optimum-cli export onnx --model <model> --task text-to-image <folder>',
   },
   'image-text': {
-    files: ['onnx/text_model.onnx', 'onnx/vision_model.onnx', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'],
-    command:
-      "optimum-cli export onnx --model <model> --task feature-extraction <folder>, with text and vision tower as files of their own in onnx/ (transformers.js' layout)",
+    files: [
+      graph('text_model', 'model'),
+      graph('vision_model', 'model'),
+      'preprocessor_config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ],
+    command: "optimum-cli export onnx --model <model> --task feature-extraction <folder>, or transformers.js' layout of two files",
   },
   image: {
-    files: [['onnx/model.onnx', 'onnx/vision_model.onnx'], 'preprocessor_config.json'],
-    command:
-      "optimum-cli export onnx --model <model> --task feature-extraction <folder>, with the model as onnx/model.onnx (transformers.js' layout)",
+    files: [graph('vision_model', 'model'), 'preprocessor_config.json'],
+    command: 'optimum-cli export onnx --model <model> --task feature-extraction <folder>',
   },
   'vit-mae': {
-    files: ['onnx/model.onnx', 'preprocessor_config.json'],
+    files: [graph('model'), 'preprocessor_config.json'],
     command:
       'an export of ViTMAEModel with pixel_values and noise as inputs (models/training/train_vit_mae.py does one) as onnx/model.onnx',
+  },
+  'image-distance': {
+    files: [graph('model')],
+    command: 'models/export/export_lpips.py --net alex --out <folder>',
   },
   'causal-lm': {
     files: ['config.json', ['onnx/model.onnx', 'onnx/decoder_model_merged.onnx'], 'tokenizer.json', 'tokenizer_config.json'],
@@ -94,6 +116,11 @@ const LAYOUTS: Record<ModelKind, Layout> = {
       "optimum-cli export onnx --model <model> --task text-generation-with-past <folder>, with the model as onnx/model.onnx (transformers.js' layout)",
   },
 };
+
+/** Where {@link onnxFile} looks. */
+function graph(...names: string[]): string[] {
+  return names.flatMap((name) => [`onnx/${name}.onnx`, `${name}.onnx`]);
+}
 
 /** Throws InvalidInput that lists every missing file and how such a folder is made. */
 export async function checkModelFolder(folder: string, kind: ModelKind): Promise<void> {

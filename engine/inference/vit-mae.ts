@@ -1,5 +1,5 @@
-import { join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
+import { onnxFile } from './model-folder.js';
 import { MicroBatcher, type Batching, type Feed } from './micro-batching.js';
 import type { OnnxModel } from './onnx-model.js';
 import { checkFinite } from './picture.js';
@@ -34,7 +34,12 @@ export class VitMae {
   /** Throws InvalidInput, which names the file, where the folder is not complete or not of this kind. */
   static async load(folder: string, sessions: Sessions): Promise<VitMae> {
     const preprocessor = await loadPreprocessor(folder);
-    const model = await sessions.load(join(folder, 'onnx', 'model.onnx'));
+    const model = await sessions.load(await onnxFile(folder, 'model'));
+    if (!model.inputNames.includes('noise')) {
+      throw new InvalidInput(
+        `${model.file} draws its mask's noise by itself, so that no two calls agree: export it with noise as an input`,
+      );
+    }
     model.expectInputs(['pixel_values', 'noise']);
     return new VitMae(model, preprocessor, sessions);
   }

@@ -1,8 +1,8 @@
-import { armEncoder } from '../core/item-plan.js';
+import { armEncoder, METRICS } from '../core/item-plan.js';
 import { modelIdentity, type RunManifest } from '../core/recipe.js';
 import type { EmbedSubject } from '../core/refine-loop.js';
 import { seedOf } from '../core/seeds.js';
-import type { ArtifactRef } from '../core/types.js';
+import type { ArtifactRef, Digest } from '../core/types.js';
 import { hostOf, readText } from './generate.js';
 import type { StepDefinition } from './run-step.js';
 import type { ActivityServices } from './services.js';
@@ -15,28 +15,41 @@ export interface EmbedOneInput {
   encoder: string;
 }
 
+/** Torch's seed of the noise that masks pictures which are scored: the same for all, so that any two show the same patches. */
+const SCORE_NOISE_SEED = 0;
+
 /**
  * A picture or text as a vector (little-endian float32) by one encoder: a unit vector for scores, the mean of the visible
- * patches' features for a critic.
+ * patches' features for a critic and by ViT-MAE, the one number of a judgement.
  */
 export function embedStep(services: ActivityServices): StepDefinition<EmbedOneInput, { embedding: ArtifactRef }> {
   return {
     step: 'embed',
     version: 1,
     async prepare({ manifest, store }, { item, subject, encoder }) {
-      const params =
-        subject.role === 'caption'
-          ? { text: await readText({ store }, subject.text) }
-          : subject.role === 'critic'
-            ? { image: subject.image.digest, noiseSeed: seedOf(manifest.recipe.seed, item.id, 0) }
-            : { image: subject.image.digest };
       return {
-        inputs: subject.role === 'caption' ? [] : [subject.image.digest],
-        params,
+        inputs: inputsOf(subject),
+        params: await paramsOf(subject),
         model: modelIdentity(manifest, encoderModel(manifest, encoder)),
         runtime: manifest.runtime,
         draw: 0,
       };
+
+      async function paramsOf(what: EmbedSubject): Promise<Record<string, unknown>> {
+        switch (what.role) {
+          case 'caption':
+            return { text: await readText({ store }, what.text) };
+          case 'critic':
+            return { image: what.image.digest, noiseSeed: seedOf(manifest.recipe.seed, item.id, 0) };
+          case 'pair':
+            return { image: what.image.digest, trueImage: what.trueImage.digest };
+          case 'picture':
+          case 'true': {
+            const masked = METRICS[encoder]?.model?.kind === 'vit-mae';
+            return { image: what.image.digest, ...(masked ? { noiseSeed: SCORE_NOISE_SEED } : {}) };
+          }
+        }
+      }
     },
     async execute({ manifest, store }, { subject, encoder }, { inputs, params }, { signal, started }) {
       const model = services.modelFolder(manifest, encoderModel(manifest, encoder));
@@ -54,19 +67,34 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
         switch (what.role) {
           case 'caption':
             return host.embedText({ model, batching, text: params['text'] as string }, options);
+          case 'pair': {
+            const [image, reference] = await Promise.all([store.getArtifact(what.image), store.getArtifact(what.trueImage)]);
+            return Float32Array.of(await host.imageDistance({ model, batching, image, reference }, options));
+          }
           case 'critic':
-            return host.meanPatch(
-              { model, batching, image: await store.getArtifact(what.image), noiseSeed: params['noiseSeed'] as number },
-              options,
-            );
           case 'picture':
-          case 'true':
-            return host.embedImage({ model, batching, image: await store.getArtifact(what.image) }, options);
+          case 'true': {
+            const image = await store.getArtifact(what.image);
+            const noiseSeed = params['noiseSeed'] as number | undefined;
+            if (noiseSeed === undefined) return host.embedImage({ model, batching, image }, options);
+            return host.meanPatch({ model, batching, image, noiseSeed }, options);
+          }
         }
       }
     },
     read: ({ outputs }) => ({ embedding: outputs['embedding']! }),
   };
+}
+
+function inputsOf(subject: EmbedSubject): Digest[] {
+  switch (subject.role) {
+    case 'caption':
+      return [];
+    case 'pair':
+      return [subject.image.digest, subject.trueImage.digest];
+    default:
+      return [subject.image.digest];
+  }
 }
 
 /** Copies, because a view needs an offset that is a multiple of four. Not by slice(), which of a Buffer is a view itself. */

@@ -13,6 +13,8 @@ export interface ItemPlan {
   imageEncoders: string[];
   /** Encoders that also embed the caption. */
   textEncoders: string[];
+  /** Scores that a model gives on picture and true image together; absent where there are none. */
+  distances?: string[];
   /** Where scores are computed: pixels take a processor, embeddings next to nothing. */
   scoreQueue: Exclude<QueueRole, 'gpu'>;
   stop: StopRecipe;
@@ -59,28 +61,99 @@ export const FEEDBACK_KINDS: Record<FeedbackSource, FeedbackKind> = {
 /** Name under which an arm's own image encoder stands among the encoders. */
 export const armEncoder = (arm: string): string => `arm:${arm}`;
 
-/** A score: what it reads, its range, and whether it may stop the loop. */
+/** Layouts of the model folders that scores read (engine/inference/model-folder.ts says which files each has). */
+export type ScoreModelKind = 'image-text' | 'image' | 'vit-mae' | 'image-distance';
+
+/** A score: what it reads and needs, how its numbers are to be read, and whether it may stop the loop. */
 export interface Metric {
-  reads: 'pixels' | 'embeddings';
-  /** Name of the model in a pack that provides it; `null` where it needs none. */
-  packModel: string | null;
+  /** `judgement`: a number that a model gives when it sees the picture together with the true image or the caption. */
+  reads: 'pixels' | 'embeddings' | 'judgement';
+  /** What its model folder holds, and under which name a pack provides one; `null` where it needs none. */
+  model: { kind: ScoreModelKind; inPack: string | null } | null;
   /** Compares with the true image: reports, never selects. */
   needsTrueImage: boolean;
   needsCaption: boolean;
+  /** Least and greatest value; stop targets and gates must lie within. */
   range: [number, number];
+  /** Which way is better. Gains count that way, too: above 0 is better. What selects is higher where it is better. */
+  better: 'higher' | 'lower';
+  /** What a value means: what equal pictures score, what unrelated ones do, and how to get the number that papers give. */
+  calibration: string;
 }
 
+const ofTrueImage = { needsTrueImage: true, needsCaption: false };
+const ofCaption = { needsTrueImage: false, needsCaption: true };
+const cosine = { reads: 'embeddings', range: [-1, 1], better: 'higher' } satisfies Partial<Metric>;
+
 export const METRICS: Record<string, Metric> = {
-  clip_text: { reads: 'embeddings', packModel: 'selector', needsTrueImage: false, needsCaption: true, range: [-1, 1] },
-  image_similarity: { reads: 'embeddings', packModel: 'similarity', needsTrueImage: true, needsCaption: false, range: [-1, 1] },
-  ssim: { reads: 'pixels', packModel: null, needsTrueImage: true, needsCaption: false, range: [-1, 1] },
-  psnr: { reads: 'pixels', packModel: null, needsTrueImage: true, needsCaption: false, range: [0, 100] },
+  clip_text: {
+    ...cosine,
+    ...ofCaption,
+    model: { kind: 'image-text', inPack: 'selector' },
+    calibration:
+      "Cosine. With OpenAI's CLIP a fitting caption scores about 0.3 and an unrelated one 0.1 to 0.2, never near 1: set targets from a run's own round 0. CLIPScore is 2.5 x max(value, 0), the logit 100 x value; SigLIP has a scale of its own.",
+  },
+  image_similarity: {
+    ...cosine,
+    ...ofTrueImage,
+    model: { kind: 'image', inPack: 'similarity' },
+    calibration: "Cosine by any image encoder; 1: equal. What unrelated pictures score is the encoder's own.",
+  },
+  clip_image: {
+    ...cosine,
+    ...ofTrueImage,
+    model: { kind: 'image', inPack: null },
+    calibration: 'Cosine (CLIP-I); 1: equal. Unrelated photographs score about 0.5 by CLIP, not 0.',
+  },
+  dinov2: {
+    ...cosine,
+    ...ofTrueImage,
+    model: { kind: 'image', inPack: null },
+    calibration: 'Cosine of the class tokens; 1: equal. Unrelated pictures score near 0, so that it parts subjects better than CLIP.',
+  },
+  vit_mae: {
+    ...cosine,
+    ...ofTrueImage,
+    model: { kind: 'vit-mae', inPack: 'vit-mae' },
+    calibration:
+      "Cosine of the mean features; 1: equal. Not trained to compare: unrelated pictures score high, too, so read its differences against the placebo's.",
+  },
+  lpips: {
+    ...ofTrueImage,
+    reads: 'judgement',
+    model: { kind: 'image-distance', inPack: null },
+    range: [0, 8.1],
+    better: 'lower',
+    calibration:
+      'Distance; 0: equal, unrelated photographs about 0.7, and the published heads allow no more than 8.1. A gain is how much it fell.',
+  },
+  ssim: {
+    ...ofTrueImage,
+    reads: 'pixels',
+    model: null,
+    range: [-1, 1],
+    better: 'higher',
+    calibration: '1: equal; unrelated pictures about 0.',
+  },
+  psnr: {
+    ...ofTrueImage,
+    reads: 'pixels',
+    model: null,
+    range: [0, 100],
+    better: 'higher',
+    calibration: 'Decibels; 100: equal (capped); unrelated pictures about 8 to 12.',
+  },
 };
 
 export function metricOf(name: string): Metric {
   const metric = METRICS[name];
   if (!metric) throw new Error(`unknown metric ${name}`);
   return metric;
+}
+
+/** How much better `score` is than `than`: above 0 is better, whichever way the metric counts. */
+export function gainBy(metric: string, score: number, than: number): number {
+  return METRICS[metric]?.better === 'lower' ? than - score : score - than;
 }
 
 /** All scores of a recipe, `primary` first, each once. */
@@ -92,6 +165,7 @@ export function scoreNames(recipe: Recipe): string[] {
 export function itemPlan(recipe: Recipe): ItemPlan {
   const metrics = scoreNames(recipe);
   const encoders = metrics.filter((m) => metricOf(m).reads === 'embeddings');
+  const distances = metrics.filter((m) => metricOf(m).reads === 'judgement');
   return {
     rounds: recipe.rounds,
     arms: recipe.arms.map((arm) => armPlan(recipe, arm)),
@@ -99,6 +173,7 @@ export function itemPlan(recipe: Recipe): ItemPlan {
     primary: recipe.scores.primary.metric,
     imageEncoders: encoders,
     textEncoders: encoders.filter((m) => metricOf(m).needsCaption),
+    ...(distances.length > 0 ? { distances } : {}),
     scoreQueue: metrics.some((m) => metricOf(m).reads === 'pixels') ? 'cpu' : 'orchestrator',
     stop: recipe.stop,
     gate: recipe.gate.score,

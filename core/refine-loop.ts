@@ -30,8 +30,14 @@ export interface ItemInput {
   partner: { caption: TextValue } | null;
 }
 
-/** What is embedded: a round's picture for the scores or for a critic, or what pictures are compared with. */
-export type EmbedSubject = { role: 'picture' | 'critic' | 'true'; image: ArtifactRef } | { role: 'caption'; text: TextValue };
+/**
+ * What is embedded: a round's picture for the scores or for a critic, or what pictures are compared with. `pair`: both at once, by a model whose
+ * answer is one number.
+ */
+export type EmbedSubject =
+  | { role: 'picture' | 'critic' | 'true'; image: ArtifactRef }
+  | { role: 'caption'; text: TextValue }
+  | { role: 'pair'; image: ArtifactRef; trueImage: ArtifactRef };
 
 export interface EmbedRequest {
   subject: EmbedSubject;
@@ -68,7 +74,7 @@ export interface Steps {
 export interface ScoreSubject {
   image: ArtifactRef;
   trueImage: ArtifactRef | null;
-  /** By encoder: embedding of the picture, and of what it is compared with. */
+  /** By encoder: embedding of the picture (a judgement's one number), and of what it is compared with. */
   embeddings: Record<string, ArtifactRef>;
   references: Record<string, ArtifactRef>;
 }
@@ -263,8 +269,14 @@ class Lender {
 async function makeRound(loop: Loop, at: StepAt, prompt: RefinedPrompt, written: Written | null): Promise<RoundOutcome> {
   const { plan, item, steps, tally } = loop;
   const generated = await generateUsable(steps, at, prompt, tally);
-  const picture: EmbedRequest = { subject: { role: 'picture', image: generated.image }, encoders: plan.imageEncoders };
-  const { embeddings, meta } = await embedOne(steps, at, picture, tally);
+  const wanted = pictureRequests(plan, item, generated.image);
+  const results = wanted.length > 0 ? await steps.embed(at, wanted) : [];
+  const embeddings: Record<string, ArtifactRef> = {};
+  const embedKeys: Record<string, string> = {};
+  for (const [i, result] of results.entries()) {
+    Object.assign(embeddings, result.embeddings);
+    wanted[i]!.encoders.forEach((encoder, k) => (embedKeys[`embed:${encoder}`] = tally.add(result.meta[k]!).key));
+  }
   const references = await loop.references;
   const scored = tally.add(await steps.score(at, { image: generated.image, trueImage: item.trueImage, embeddings, references }));
   const round: RoundOutcome = {
@@ -278,13 +290,22 @@ async function makeRound(loop: Loop, at: StepAt, prompt: RefinedPrompt, written:
     scores: scored.scores,
     steps: {
       generate: generated.key,
-      ...Object.fromEntries(plan.imageEncoders.map((encoder, i) => [`embed:${encoder}`, meta[i]!.key])),
+      ...embedKeys,
       ...(written ? written.keys : {}),
       score: scored.key,
     },
   };
   steps.progress?.(at, round);
   return round;
+}
+
+/** What the scores want of a round's picture. */
+function pictureRequests(plan: ItemPlan, { trueImage }: ItemInput, image: ArtifactRef): EmbedRequest[] {
+  const { imageEncoders, distances = [] } = plan;
+  const wanted: EmbedRequest[] = [];
+  if (imageEncoders.length > 0) wanted.push({ subject: { role: 'picture', image }, encoders: imageEncoders });
+  if (trueImage && distances.length > 0) wanted.push({ subject: { role: 'pair', image, trueImage }, encoders: distances });
+  return wanted;
 }
 
 async function embedOne(steps: Steps, at: StepAt, wanted: EmbedRequest, tally: Tally): Promise<EmbedResult> {

@@ -20,7 +20,7 @@ import type {
   StepActivities,
   StepInput,
 } from '../activities/types.js';
-import { FEEDBACK_KINDS, type ItemPlan, type QueueRole } from '../core/item-plan.js';
+import { FEEDBACK_KINDS, gainBy, type ItemPlan, type QueueRole } from '../core/item-plan.js';
 import { failurePolicy, isFailureCode } from '../core/errors.js';
 import { guardPayload, jsonBytes } from '../core/payload-guard.js';
 import { embedRole, TASK_QUEUES, type DeviceRole, type Placement } from '../core/queues.js';
@@ -269,9 +269,13 @@ function gainAttributes(plan: ItemPlan, outcome: ItemOutcome): AttributeValues {
   const feedbackArms = outcome.arms.filter((arm) =>
     plan.arms.some((p) => p.name === arm.name && p.source !== null && p.source !== 'shuffled'),
   );
-  const value = (round: RoundOutcome) => round.scores[plan.primary] ?? round.scores[plan.select]!;
-  const ends = feedbackArms.map(({ rounds }) => ({ first: value(rounds[0]!), last: value(rounds.at(-1)!), round: rounds.length - 1 }));
+  const ends = feedbackArms.map(({ rounds }) => {
+    const [first, last] = [rounds[0]!, rounds.at(-1)!];
+    const metric = first.scores[plan.primary] === undefined ? plan.select : plan.primary;
+    const score = last.scores[metric]!;
+    return { round: rounds.length - 1, score, gain: gainBy(metric, score, first.scores[metric]!) };
+  });
   if (ends.length === 0) return {};
-  const best = ends.reduce((a, b) => (b.last > a.last ? b : a));
-  return { RefineRound: best.round, RefineScore: best.last, RefineGain: best.last - best.first };
+  const best = ends.reduce((a, b) => (b.gain > a.gain ? b : a));
+  return { RefineRound: best.round, RefineScore: best.score, RefineGain: best.gain };
 }

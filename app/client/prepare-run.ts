@@ -60,22 +60,26 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
 
 async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntry> {
   const folder = loaded.resolvePath(path);
-  await checkModelFolder(folder, modelKind(loaded, path));
+  for (const kind of modelKinds(loaded, path)) await checkModelFolder(folder, kind);
   const pack = await readPack(folder);
   if (pack) await verifyPack(folder);
   return { path: folder, digest: await modelDigest(folder), trainedOn: pack?.trainedOn.digests ?? [] };
 }
 
-function modelKind({ recipe }: LoadedRecipe, path: string): ModelKind {
-  if (path === recipe.generator.model) return 'text-to-image';
-  for (const { feedback } of recipe.arms) {
-    if (feedback?.source !== 'opt') continue;
-    if (path === feedback.model) return 'causal-lm';
-    if (path === feedback.imageEncoder) return 'vit-mae';
-  }
+/** All that the recipe takes a folder for. */
+function modelKinds({ recipe }: LoadedRecipe, path: string): Set<ModelKind> {
   const { select, primary, report } = recipe.scores;
-  const score = [primary, select, ...report].find(({ model }) => model === path)!;
-  return metricOf(score.metric).needsCaption ? 'image-text' : 'image';
+  const uses: Array<[string | null, ModelKind | undefined]> = [
+    [recipe.generator.model, 'text-to-image'],
+    ...[primary, select, ...report].map(({ model, metric }): [string | null, ModelKind | undefined] => [
+      model,
+      metricOf(metric).model?.kind,
+    ]),
+  ];
+  for (const { feedback } of recipe.arms) {
+    if (feedback?.source === 'opt') uses.push([feedback.model, 'causal-lm'], [feedback.imageEncoder, 'vit-mae']);
+  }
+  return new Set(uses.flatMap(([model, kind]) => (model === path && kind ? [kind] : [])));
 }
 
 /** Name and version of this package, from wherever it is installed. */

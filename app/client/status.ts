@@ -1,6 +1,6 @@
 import { isGrpcServiceError, ServiceError, type Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { itemPlan, worstCaseImages, type ItemPlan } from '../../core/item-plan.js';
+import { gainBy, itemPlan, worstCaseImages, type ItemPlan } from '../../core/item-plan.js';
 import { partitionWorkflowId, runWorkflowId } from '../../core/ids.js';
 import type { RunManifest } from '../../core/recipe.js';
 import type { ItemRecord, ItemState, RunState, StepCounts } from '../../core/types.js';
@@ -191,7 +191,7 @@ function ended(state: RunState, failed: number): RunState {
 function gainsOf({ arms }: ItemRecord, primary: string): ItemSummary['gains'] {
   return arms.flatMap(({ name, rounds }): ItemSummary['gains'] => {
     const [first, last] = [rounds[0]?.scores[primary], rounds.at(-1)?.scores[primary]];
-    return rounds.length > 1 && first !== undefined && last !== undefined ? [[name, last - first]] : [];
+    return rounds.length > 1 && first !== undefined && last !== undefined ? [[name, gainBy(primary, last, first)]] : [];
   });
 }
 

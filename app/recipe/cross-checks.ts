@@ -108,7 +108,7 @@ export function* scoreFindings({ scores, stop, gate }: Judges): Iterable<CrossFi
     ...scores.report.map((score, i): [FieldPath, ScoreShape] => [['scores', 'report', i], score]),
   ];
   for (const [path, score] of entries) {
-    if (score.model !== null && METRICS[score.metric]!.packModel === null) {
+    if (score.model !== null && METRICS[score.metric]!.model === null) {
       yield {
         path: [...path, 'model'],
         also: [[...path, 'metric']],

@@ -10,8 +10,8 @@ import { LOCAL_PROVIDER, type RecipeShape, type ScoreShape } from './schema.js';
  * `null` for a metric that needs none.
  */
 export function scoreModel(score: ScoreShape, generatorModel: string): string | null {
-  const { packModel } = METRICS[score.metric]!;
-  return score.model ?? (packModel === null ? null : join(dirname(generatorModel), packModel));
+  const inPack = METRICS[score.metric]!.model?.inPack ?? null;
+  return score.model ?? (inPack === null ? null : join(dirname(generatorModel), inPack));
 }
 
 /** The recipe with the model of every score filled in. */
@@ -37,23 +37,28 @@ export async function modelFindings(recipe: RecipeShape, resolvePath: (path: str
     ...scores.report.map((score, i): [FieldPath, ScoreShape] => [['scores', 'report', i], score]),
   ];
   for (const [path, score] of entries) {
+    const needed = METRICS[score.metric]!.model;
+    if (needed === null) continue;
     const model = scoreModel(score, generator.model);
-    if (model === null) continue;
-    if (score.model !== null) {
-      if (METRICS[score.metric]!.packModel !== null && !(await isFolder(resolvePath(model)))) {
+    if (model === null) {
+      const needs = `${score.metric} needs a model, and packs have none`;
+      findings.push({ path, message: `${needs}; name one, as in ${example(path, score.metric)}` });
+    } else if (score.model !== null) {
+      if (!(await isFolder(resolvePath(model)))) {
         findings.push({ path: [...path, 'model'], message: `there is no folder ${model} (${resolvePath(model)})` });
       }
     } else if (hasGenerator && !(inPack && (await isFolder(resolvePath(model))))) {
       const why = inPack ? `the generator's pack has no folder ${model}` : 'generator.model is not in a pack (a folder with pack.json)';
-      const key = path.at(-1) === 'select' || path.at(-1) === 'primary' ? `${path.at(-1)}: ` : '- ';
-      findings.push({
-        path,
-        message: `${score.metric} needs a model and ${why}; name one, as in \`${key}{ metric: ${score.metric}, model: ./my-encoder }\``,
-      });
+      findings.push({ path, message: `${score.metric} needs a model and ${why}; name one, as in ${example(path, score.metric)}` });
     }
   }
   findings.push(...(await criticModels(recipe, resolvePath, refused)), ...sharedModel(recipe, resolvePath));
   return findings;
+}
+
+function example(path: FieldPath, metric: string): string {
+  const key = path.at(-1) === 'select' || path.at(-1) === 'primary' ? `${path.at(-1)}: ` : '- ';
+  return `\`${key}{ metric: ${metric}, model: ./my-encoder }\``;
 }
 
 async function criticModels({ arms }: RecipeShape, resolvePath: (path: string) => string, refused: FieldPath[]): Promise<Finding[]> {

@@ -148,7 +148,9 @@ const arm = z.strictObject({
 const score = z.preprocess(
   (value) => (typeof value === 'string' ? { metric: value } : value),
   z.strictObject({
-    metric: z.enum(METRIC_NAMES).describe(`One of ${METRIC_NAMES.map((name) => `\`${name}\``).join(', ')}.`),
+    metric: z
+      .enum(METRIC_NAMES)
+      .describe(`One of ${METRIC_NAMES.map((name) => `\`${name}\``).join(', ')}; what each needs and means is in docs/scores.md.`),
     model: text().nullable().default(null).describe("Model folder, where the metric needs one; without it, the generator's pack."),
   }),
 );

@@ -1,5 +1,6 @@
 import { jest } from '@jest/globals';
 import { ARMS, arm, testRun, type ItemScores, type Scores } from '../../test/browser/hand-made-run.js';
+import { directionNote } from './format.js';
 import { buildResults, type ResultsInput } from './results.js';
 
 jest.setTimeout(60_000);
@@ -35,6 +36,30 @@ test('a curve has the mean gain of every round, and retention the way from the b
   expect(retention).toMatchObject({ bestRound: 1, change: { n: 3, wins: 0, ties: 1, losses: 2 } });
   expect(retention!.change.mean).toBeCloseTo(-0.1, 12);
   expect(of('control').retention).toBeNull();
+});
+
+test('of a score that is lower where it is better, a fall is a gain', async () => {
+  const asLpips = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll('image_similarity', 'lpips')) as T;
+  // By similarity `written` gains 2 and 4 tenths over round 0 and the placebo loses 1: as a distance, the other way about.
+  const items = [
+    { control: [0, 0], placebo: [0, -1], written: [1, 2] },
+    { control: [0, 0], placebo: [0, -1], written: [2, 4] },
+  ] satisfies Array<Record<string, [number, number]>>;
+  const { doc, of } = await results(items, ARMS, (input) => ({
+    ...input,
+    manifest: asLpips(input.manifest),
+    records: asLpips(input.records),
+  }));
+  const { mean, fixed } = of('written').scores['lpips']!;
+  expect(mean).toBeCloseTo(0.8, 12);
+  expect(fixed).toMatchObject({ wins: 0, losses: 2 });
+  expect(fixed.gainMean).toBeCloseTo(-0.3, 12);
+  expect(fixed.vsControl!.mean).toBeCloseTo(-0.3, 12);
+  expect(fixed.vsPlacebo!.mean).toBeCloseTo(-0.4, 12);
+  expect(of('placebo').scores['lpips']!.fixed).toMatchObject({ wins: 2, losses: 0 });
+  expect(of('written').curve.map(({ gainMean }) => Number(gainMean.toFixed(9)))).toEqual([0, -0.15, -0.3]);
+  expect(doc.items[1]!.arms.find(({ name }) => name === 'written')!.gain['lpips']).toBeCloseTo(-0.4, 12);
+  expect(directionNote('lpips')).toContain('lower is better');
 });
 
 test('an effect size is the mean difference in standard deviations of the differences', async () => {

@@ -1,4 +1,4 @@
-import { FEEDBACK_KINDS, scoreNames } from '../../core/item-plan.js';
+import { FEEDBACK_KINDS, gainBy, scoreNames } from '../../core/item-plan.js';
 import type { ArmRecipe, Recipe } from '../../core/recipe.js';
 import type { ArmOutcome, ItemRecord } from '../../core/types.js';
 import { bcaBootstrap, effectSize, holm, signFlipTest, varianceComponents, winTieLoss } from '../../engine/metrics/index.js';
@@ -85,7 +85,7 @@ export function estimandResult(
   const compare = (against: string, other: (scores: ArmScores, item: number) => number | null | undefined) => {
     const differences = own.flatMap((scores, item) => {
       const value = scores && other(scores, item);
-      return scores && typeof value === 'number' ? [scores.score - value] : [];
+      return scores && typeof value === 'number' ? [gainBy(metric, scores.score, value)] : [];
     });
     return comparison(differences, `${arm}/${metric}/${against}`);
   };
@@ -139,7 +139,7 @@ function gainAt(
 ): { gain: number; score: number } | undefined {
   const reached = repeatsOf(record, recipe, arm).flatMap(({ outcome }) => {
     const [first, score] = [outcome.rounds[0]?.scores[metric], outcome.rounds[round]?.scores[metric]];
-    return outcome.state === 'failed' || first === undefined || score === undefined ? [] : [{ gain: score - first, score }];
+    return outcome.state === 'failed' || first === undefined || score === undefined ? [] : [{ gain: gainBy(metric, score, first), score }];
   });
   if (reached.length === 0) return undefined;
   return { gain: mean(reached.map((r) => r.gain))!, score: mean(reached.map((r) => r.score))! };
@@ -175,7 +175,7 @@ function retentionOf(recipe: Recipe, records: readonly ItemRecord[], arm: string
 }
 
 function varianceOf(recipe: Recipe, records: readonly ItemRecord[], arm: string, metric: string): VarianceShares | null {
-  const groups = records.map((r) => repeatScores(r, recipe, arm, metric, 'fixed').map((s) => s.score - s.round0));
+  const groups = records.map((r) => repeatScores(r, recipe, arm, metric, 'fixed').map((s) => gainBy(metric, s.score, s.round0)));
   const found = varianceComponents(groups.filter((g) => g.length === recipe.repeats));
   return found && { repeats: recipe.repeats, item: found.between, seed: found.within };
 }

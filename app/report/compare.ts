@@ -1,4 +1,5 @@
 import { InvalidInput } from '../../core/errors.js';
+import { gainBy } from '../../core/item-plan.js';
 import { holm } from '../../engine/metrics/index.js';
 import { comparison } from './arm-statistics.js';
 import type { ComparisonResult, ItemResult, ResultsDocument } from './results-document.js';
@@ -25,7 +26,7 @@ export interface RunComparison {
   gains: { first: number | null; here: number | null };
   /** Difference of the gains: freed of where each run's round 0 began. */
   gain: ComparisonResult;
-  /** Difference of the scores at the end. */
+  /** Difference of the scores at the end; above 0 is better. */
   score: ComparisonResult;
 }
 
@@ -103,7 +104,7 @@ function compareWith(first: ResultsDocument, doc: ResultsDocument): RunCompariso
         metric,
         gains: { first: mean(results.map(({ a }) => a.gain)), here: mean(results.map(({ b }) => b.gain)) },
         gain: comparison(results.map(({ a, b }) => b.gain - a.gain), name),
-        score: comparison(results.map(({ a, b }) => b.score - a.score), name),
+        score: comparison(results.map(({ a, b }) => gainBy(metric, b.score, a.score)), name),
       }; // prettier-ignore
     }),
   );
@@ -113,7 +114,7 @@ function compareWith(first: ResultsDocument, doc: ResultsDocument): RunCompariso
 function resultOf(item: ItemResult, name: string, metric: string): { gain: number; score: number } | undefined {
   const known = item.arms.flatMap((arm) => {
     const [gain, start] = [arm.gain[metric], arm.rounds[0]?.scores[metric]];
-    return arm.name === name && gain !== undefined && start !== undefined ? [{ gain, score: start + gain }] : [];
+    return arm.name === name && gain !== undefined && start !== undefined ? [{ gain, score: start + gainBy(metric, gain, 0) }] : [];
   });
   if (known.length === 0) return undefined;
   return { gain: mean(known.map(({ gain }) => gain))!, score: mean(known.map(({ score }) => score))! };

@@ -5,6 +5,11 @@ function digits(metric: string): number {
   return (METRICS[metric]?.range[1] ?? 1) > 10 ? 2 : 3;
 }
 
+/** What must be known to read a metric's numbers; empty for most. */
+export function directionNote(metric: string): string {
+  return METRICS[metric]?.better === 'lower' ? ', lower is better: a gain is how much it fell' : '';
+}
+
 export const NONE = '–';
 
 export function formatScore(value: number | null | undefined, metric: string): string {

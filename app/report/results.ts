@@ -1,4 +1,4 @@
-import { scoreNames } from '../../core/item-plan.js';
+import { gainBy, scoreNames } from '../../core/item-plan.js';
 import { promptText, refiners, shownPrompt } from '../../core/policy/refine.js';
 import type { AnalysisPlan, RunManifest } from '../../core/recipe.js';
 import type { ArmOutcome, IndexedItem, ItemRecord, SkippedRow, TextValue } from '../../core/types.js';
@@ -109,7 +109,7 @@ async function itemArmResult(input: ResultsInput, item: IndexedItem, record: Ite
   const control = record.arms.find((a) => a.name === controlName(recipe) && a.repeat === arm.repeat);
   const gain = scoreNames(recipe).flatMap((metric) => {
     const scores = armScores(arm, control, metric, recipe.scores.select.metric, 'fixed');
-    return scores ? [[metric, scores.score - scores.round0] as const] : [];
+    return scores ? [[metric, gainBy(metric, scores.score, scores.round0)] as const] : [];
   });
   return {
     name: arm.name,

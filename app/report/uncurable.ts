@@ -1,3 +1,4 @@
+import { gainBy } from '../../core/item-plan.js';
 import type { Recipe } from '../../core/recipe.js';
 import { controlName } from './arm-statistics.js';
 import type { ItemArmResult, ItemResult, UncurableItem } from './results-document.js';
@@ -8,7 +9,7 @@ export function uncurableItem(item: ItemResult, recipe: Recipe): UncurableItem {
   const closest = (arm: ItemArmResult) => {
     const gains = arm.rounds.slice(1).map((round) => ({
       round: round.round,
-      gain: (round.scores[primary] ?? NaN) - (arm.rounds[0]!.scores[primary] ?? NaN),
+      gain: gainBy(primary, round.scores[primary] ?? NaN, arm.rounds[0]!.scores[primary] ?? NaN),
       feedback: round.feedback,
     }));
     return gains.filter(({ gain }) => !Number.isNaN(gain)).sort((a, b) => b.gain - a.gain)[0];

@@ -1,4 +1,4 @@
-import type { ArmPlan, ItemPlan } from '../item-plan.js';
+import { gainBy, type ArmPlan, type ItemPlan } from '../item-plan.js';
 import type { ArmOutcome, ArmState, ItemState, RoundOutcome } from '../types.js';
 
 /** State of an arm by its last round's primary score against round 0's: the estimand `fixed`, no selection in between. */
@@ -25,8 +25,9 @@ export function itemState(plan: ItemPlan, arms: ArmOutcome[]): ItemState {
 
 /** By the primary score; by the selector where an item has no true image. */
 function primaryGain(plan: ItemPlan, rounds: RoundOutcome[], round: number): number {
-  const score = (r: RoundOutcome) => r.scores[plan.primary] ?? r.scores[plan.select]!;
-  return score(rounds[round]!) - score(rounds[0]!);
+  const [first, last] = [rounds[0]!, rounds[round]!];
+  const metric = first.scores[plan.primary] === undefined ? plan.select : plan.primary;
+  return gainBy(metric, last.scores[metric]!, first.scores[metric]!);
 }
 
 const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

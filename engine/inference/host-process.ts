@@ -5,6 +5,7 @@
 import { failureCode } from '../../core/errors.js';
 import { Encoder } from './encoders.js';
 import type { Batch, FromHost, HostConfig, Tasks, TaskName, ToHost } from './host-protocol.js';
+import { ImageDistance } from './image-distance.js';
 import { LoadedModels } from './loaded-models.js';
 import { TextToImage, type GenerationHooks } from './pipelines/text-to-image.js';
 import { Sessions } from './sessions.js';
@@ -53,6 +54,12 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
         `vit-mae ${folder}`,
         () => loaded((sessions) => VitMae.load(folder, sessions)),
         async (vitMae) => (await vitMae.meanPatches(requests, batching)).map(fulfilled),
+      );
+    case 'imageDistance':
+      return models.use(
+        `image-distance ${folder}`,
+        () => loaded((sessions) => ImageDistance.load(folder, sessions)),
+        async (model) => (await model.distances(requests, batching)).map(fulfilled),
       );
     case 'writeFeedback':
       return models.use(

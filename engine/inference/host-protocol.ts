@@ -31,6 +31,12 @@ export interface MeanPatchRequest extends OfModel {
   noiseSeed: number;
 }
 
+export interface ImageDistanceRequest extends OfModel {
+  /** Encoded pictures. */
+  image: Uint8Array;
+  reference: Uint8Array;
+}
+
 export interface FeedbackRequest extends WriteFeedbackRequest, OfModel {}
 
 /** What a host can do: request and result by name. */
@@ -39,6 +45,7 @@ export interface Tasks {
   embedImage: { request: EmbedImageRequest; result: Float32Array };
   embedText: { request: EmbedTextRequest; result: Float32Array };
   meanPatch: { request: MeanPatchRequest; result: Float32Array };
+  imageDistance: { request: ImageDistanceRequest; result: number };
   writeFeedback: { request: FeedbackRequest; result: WrittenFeedback };
 }
 export type TaskName = keyof Tasks;

@@ -7,6 +7,7 @@ import type {
   FeedbackRequest,
   GenerateReply,
   GenerateRequest,
+  ImageDistanceRequest,
   MeanPatchRequest,
   Task,
   TaskName,
@@ -111,6 +112,11 @@ export class InferenceHost {
   /** Mean feature of a picture's visible patches by ViT-MAE. */
   meanPatch(request: MeanPatchRequest, options: RequestOptions = {}): Promise<Float32Array> {
     return this.enqueue('meanPatch', request, options);
+  }
+
+  /** How far two pictures lie apart by a model that sees both, such as LPIPS. */
+  imageDistance(request: ImageDistanceRequest, options: RequestOptions = {}): Promise<number> {
+    return this.enqueue('imageDistance', request, options);
   }
 
   /** Feedback on a picture from its caption and features. */

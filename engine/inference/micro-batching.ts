@@ -24,6 +24,7 @@ export function batchKey({ name, request }: Task): string | null {
     case 'embedImage':
     case 'embedText':
     case 'meanPatch':
+    case 'imageDistance':
       return JSON.stringify([name, request.model, request.batching]);
     case 'writeFeedback':
       return null; // The texts end at different lengths.

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
+import type { ScoreModelKind } from '../../core/item-plan.js';
 import type { Digest } from '../../core/types.js';
 import { weightBytes } from './onnx-file.js';
 
-/** What a recipe can point at: a generator, a CLIP-like pair of encoders, an image encoder, a critic and what it sees through. */
-export type ModelKind = 'text-to-image' | 'image-text' | 'image' | 'vit-mae' | 'causal-lm';
+/** What a recipe can point at: a generator, what scores read, a critic and what it sees through. */
+export type ModelKind = 'text-to-image' | 'causal-lm' | ScoreModelKind;
 
 /** Beside a model and without effect on what it computes. Files and folders that begin with a dot are left out too. */
 const NO_PART_OF_THE_MODEL = /^(readme|licen[cs]e|notice|changelog)(\.|$)|\.md$/i;
@@ -97,8 +98,15 @@ const LAYOUTS: Record<ModelKind, Layout> = {
     command: 'optimum-cli export onnx --model <model> --task text-to-image <folder>',
   },
   'image-text': {
-    files: [graph('text_model'), graph('vision_model'), 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'],
-    command: 'python models/export/export_clip.py <model> <folder>',
+    files: [
+      graph('text_model', 'model'),
+      graph('vision_model', 'model'),
+      'preprocessor_config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ],
+    command:
+      'optimum-cli export onnx --model <model> --task feature-extraction <folder>, or python models/export/export_clip.py <model> <folder>',
   },
   image: {
     files: [graph('vision_model', 'model'), 'preprocessor_config.json'],
@@ -107,6 +115,10 @@ const LAYOUTS: Record<ModelKind, Layout> = {
   'vit-mae': {
     files: [graph('model'), 'preprocessor_config.json'],
     command: 'python models/export/export_vit_mae.py <model> <folder>',
+  },
+  'image-distance': {
+    files: [graph('model')],
+    command: 'models/export/export_lpips.py --net alex --out <folder>',
   },
   'causal-lm': {
     files: ['config.json', graph('decoder_model_merged', 'model'), 'tokenizer.json', 'tokenizer_config.json'],

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { Tensor, type InferenceSession } from 'onnxruntime-node';
 import { DeviceLost, InvalidInput, OutOfMemory, RefineError } from '../../core/errors.js';
+import { fromFloat16, toFloat16 } from './float16.js';
 import type { MakesRoom } from './loaded-models.js';
 
 /** A model's input as the file declares it: symbolic dimensions are strings. */
@@ -35,6 +36,10 @@ export class OnnxModel {
     return [...this.inputs.keys()];
   }
 
+  get outputNames(): readonly string[] {
+    return this.session.outputNames;
+  }
+
   /** Throws InvalidInput when the model has no such input. */
   input(name: string): ModelInput {
     const input = this.inputs.get(name);
@@ -49,12 +54,14 @@ export class OnnxModel {
     if (others.length > 0) throw new InvalidInput(`${this.label} also needs ${others.join(', ')}, which this pipeline does not give`);
   }
 
-  /** `values` (row by row) as a tensor of the input's declared type: float32, or int32 and int64, which cut off fractions as optimum's do. */
+  /** `values` (row by row) as a tensor of the input's declared type: float32 and float16, or int32 and int64, which cut off fractions as optimum's do. */
   tensor(name: string, values: ArrayLike<number>, dims: readonly number[]): Tensor {
     const { type } = this.input(name);
     switch (type) {
       case 'float32':
         return new Tensor('float32', values instanceof Float32Array ? values : Float32Array.from(values), dims);
+      case 'float16':
+        return new Tensor('float16', toFloat16(values instanceof Float32Array ? values : Float32Array.from(values)), dims);
       case 'int64':
         return new Tensor(
           'int64',
@@ -65,7 +72,7 @@ export class OnnxModel {
         return new Tensor('int32', Int32Array.from(values), dims);
       default:
         throw new InvalidInput(
-          `${this.label}: input ${name} is ${type}; float32, int32 and int64 are supported (export with --dtype fp32)`,
+          `${this.label}: input ${name} is ${type}; float32, float16, int32 and int64 are supported (export with --dtype fp32)`,
         );
     }
   }
@@ -79,7 +86,12 @@ export class OnnxModel {
       throw new InvalidInput(`${this.label} has no output ${output}; it has ${this.session.outputNames.join(', ')}`);
     }
     const tensor = await this.withRoom(() => this.call(feeds, output));
-    if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is not float32`);
+    if (tensor?.type === 'float16') {
+      // 16-bit words, or from Node 24 on a Float16Array.
+      const { buffer, byteOffset, length } = tensor.data as Uint16Array;
+      return { data: fromFloat16(new Uint16Array(buffer, byteOffset, length)), dims: tensor.dims };
+    }
+    if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is neither float32 nor float16`);
     return { data: tensor.data, dims: tensor.dims };
   }
 

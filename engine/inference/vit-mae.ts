@@ -35,6 +35,11 @@ export class VitMae {
   static async load(folder: string, sessions: Sessions): Promise<VitMae> {
     const preprocessor = await loadPreprocessor(folder);
     const model = await sessions.load(await onnxFile(folder, 'model'));
+    if (!model.inputNames.includes('noise')) {
+      throw new InvalidInput(
+        `${model.file} draws its mask's noise by itself, so that no two calls agree: export it with noise as an input`,
+      );
+    }
     model.expectInputs(['pixel_values', 'noise']);
     return new VitMae(model, preprocessor, sessions);
   }

@@ -1,4 +1,4 @@
-import { InvalidInput } from '../../core/errors.js';
+import { InvalidInput, ModelOutputInvalid } from '../../core/errors.js';
 import { METRICS } from '../../core/item-plan.js';
 import { cosine } from './cosine.js';
 import { decodePair } from './pixels.js';
@@ -11,7 +11,7 @@ export interface ScoreInput {
   image: Uint8Array;
   /** Encoded bytes of the true picture, where the item has one. */
   trueImage?: Uint8Array;
-  /** The generated picture by the metric's encoder: float32 vector of the encoder's width. */
+  /** The generated picture by the metric's encoder: float32 vector of the encoder's width; of a judgement its one number. */
   imageEmbedding?: Float32Array;
   /** What it is compared with by the same encoder: the caption (`clip_text`) or the true picture (`image_similarity`). */
   referenceEmbedding?: Float32Array;
@@ -23,6 +23,10 @@ export type Scorer = (input: ScoreInput) => Promise<number>;
 export const scorers = {
   clip_text: async (input) => embeddingCosine('clip_text', input),
   image_similarity: async (input) => embeddingCosine('image_similarity', input),
+  clip_image: async (input) => embeddingCosine('clip_image', input),
+  dinov2: async (input) => embeddingCosine('dinov2', input),
+  vit_mae: async (input) => embeddingCosine('vit_mae', input),
+  lpips: async (input) => judgement('lpips', input),
   ssim: async (input) => pixelScore('ssim', input, ssim),
   psnr: async (input) => pixelScore('psnr', input, psnr),
 } satisfies Record<string, Scorer>;
@@ -56,6 +60,13 @@ export async function scoreImage(
 function embeddingCosine(metric: string, { imageEmbedding, referenceEmbedding }: ScoreInput): number {
   if (!imageEmbedding || !referenceEmbedding) throw new InvalidInput(`${metric} needs the embeddings of the picture and its reference`);
   return cosine(imageEmbedding, referenceEmbedding);
+}
+
+function judgement(metric: string, { imageEmbedding }: ScoreInput): number {
+  const value = imageEmbedding?.[0];
+  if (value === undefined) throw new InvalidInput(`${metric} needs the model's judgement`);
+  if (!Number.isFinite(value)) throw new ModelOutputInvalid(`the judgement for ${metric} is ${value}`);
+  return value;
 }
 
 async function pixelScore(metric: string, { image, trueImage }: ScoreInput, score: typeof ssim): Promise<number> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { InvalidInput, StorageUnavailable } from '../../../core/errors.js';
-import { itemPlan } from '../../../core/item-plan.js';
+import { gainBy, itemPlan } from '../../../core/item-plan.js';
 import { promptText, shownPrompt } from '../../../core/policy/refine.js';
 import type { ItemRecord, ItemState, TextValue } from '../../../core/types.js';
 import { verifyRun, type Store } from '../../../engine/storage/index.js';
@@ -194,7 +194,7 @@ async function verify(runId: string, options: CommonOptions): Promise<void> {
 function gainOf(rounds: ItemRecord['arms'][number]['rounds'], metric: string): number | null {
   if (rounds.length < 2) return null;
   const [first, last] = [rounds[0]?.scores[metric], rounds.at(-1)?.scores[metric]];
-  return first === undefined || last === undefined ? null : last - first;
+  return first === undefined || last === undefined ? null : gainBy(metric, last, first);
 }
 
 function gainText(gains: Record<string, number | null>): string {

@@ -1,4 +1,4 @@
-import { formatDelta, formatInterval, formatP, formatScore } from '../format.js';
+import { directionNote, formatDelta, formatInterval, formatP, formatScore } from '../format.js';
 import { headline } from '../headline.js';
 import { ESTIMANDS, type ComparisonResult, type ResultsDocument } from '../results-document.js';
 import { escapeLatex, latexTable } from './escape-latex.js';
@@ -35,7 +35,7 @@ function metricTable(doc: ResultsDocument, metric: string): string {
   );
   const role = metric === doc.primary ? 'the primary score' : 'a secondary score; p values Holm-corrected';
   return latexTable({
-    caption: `Paired gains in ${metric}, ${role}.`,
+    caption: `Paired gains in ${metric}, ${role}${directionNote(metric)}.`,
     label: `tab:${doc.runId}-${metric}`.replace(/[^\w:.-]/g, '-'),
     columns: 'lrrrlrcrrr',
     head: ['arm', 'n', 'images', 'mean', 'estimand', 'over round 0', 'w/t/l', 'over control', 'p', 'over placebo'],

@@ -1,4 +1,4 @@
-import { formatDelta, formatInterval, formatP, formatScore, shortened } from '../format.js';
+import { directionNote, formatDelta, formatInterval, formatP, formatScore, shortened } from '../format.js';
 import { headline } from '../headline.js';
 import { exclusion } from '../results.js';
 import { ESTIMANDS, type ItemResult, type PairedResult, type ResultsDocument } from '../results-document.js';
@@ -74,7 +74,7 @@ function armTable(doc: ResultsDocument, metric: string): string {
     'against control',
     'against placebo',
   ];
-  return `## ${text(metric)} (${role.join(', ')})\n\n${table(header, rows)}`;
+  return `## ${text(metric)} (${role.join(', ')}${directionNote(metric)})\n\n${table(header, rows)}`;
 }
 
 /** Mean gain round by round, and whether what was gained was kept. */

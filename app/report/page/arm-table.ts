@@ -1,5 +1,5 @@
 import { markup, type Markup } from './escape-html.js';
-import { direction, formatDelta, formatInterval, formatP, formatScore, formatSeconds, NONE } from '../format.js';
+import { direction, directionNote, formatDelta, formatInterval, formatP, formatScore, formatSeconds, NONE } from '../format.js';
 import {
   ESTIMANDS,
   type ArmResult,
@@ -24,7 +24,7 @@ export function armTable(doc: ResultsDocument, metric: string, timings: Timings 
     <table class="arms">
       <caption>
         <strong>${metric}</strong
-        >, ${caption}${selects}
+        >, ${caption}${directionNote(metric)}${selects}
       </caption>
       <thead>
         <tr>

@@ -1,4 +1,5 @@
 import { itemKey } from '../../../core/ids.js';
+import { gainBy } from '../../../core/item-plan.js';
 import type { StopReason } from '../../../core/types.js';
 import { markup, type Markup } from './escape-html.js';
 import { formatDelta, formatScore, shortened } from '../format.js';
@@ -92,7 +93,7 @@ function shot(
 ): Markup {
   const score = round.scores[doc.primary];
   const before = arm?.rounds[0]?.scores[doc.primary];
-  const delta = score !== undefined && before !== undefined ? formatDelta(score - before, doc.primary) : null;
+  const delta = score !== undefined && before !== undefined ? formatDelta(gainBy(doc.primary, score, before), doc.primary) : null;
   const tone = delta?.startsWith('+') ? 'gain' : delta?.startsWith('−') ? 'loss' : '';
   return markup`<figure data-shot="${arm ? `${arm.name}, ${title}` : title}">
     ${picture(pictures.get(round.image), `${alt}, for ${item.id}`)}

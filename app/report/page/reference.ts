@@ -1,3 +1,4 @@
+import { METRICS } from '../../../core/item-plan.js';
 import type { ResultsDocument } from '../results-document.js';
 import { markup, type Markup } from './escape-html.js';
 import { section, textTable } from './findings.js';
@@ -26,6 +27,7 @@ export function howToRead(doc: ResultsDocument): Markup {
       `The round that ${doc.selector} likes best, against the control’s best of as many pictures. The selector never sees the true picture.`,
     ],
     ['stopped', 'The round that the recipe’s stop policy returned.'],
+    ...doc.metrics.flatMap((metric): Array<[string, string]> => (METRICS[metric] ? [[metric, METRICS[metric].calibration]] : [])),
     [
       'Intervals',
       '95%, over items: bias-corrected and accelerated bootstrap of paired differences (Efron 1987), 10,000 resamples, seeded. A win is a difference above 0.',

@@ -69,6 +69,8 @@ async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntr
 function modelKind({ recipe }: LoadedRecipe, path: string): ModelKind {
   if (path === recipe.generator.model) return 'text-to-image';
   for (const { feedback } of recipe.arms) {
+    if (feedback?.source === 'blip2' && path === feedback.model) return 'blip2';
+    if (feedback?.source === 'vlm' && path === feedback.model) return 'vision-language';
     if (feedback?.source !== 'opt') continue;
     if (path === feedback.model) return 'causal-lm';
     if (path === feedback.imageEncoder) return 'vit-mae';

@@ -186,7 +186,9 @@ test.each([
   [
     'a misspelt source',
     edited('source: dataset', 'source: datset'),
-    ['31 arms[1].feedback.source: expected one of dataset, shuffled, opt, chat, rewrite; got text "datset"; did you mean dataset?'],
+    [
+      '31 arms[1].feedback.source: expected one of dataset, shuffled, opt, blip2, vlm, chat, rewrite; got text "datset"; did you mean dataset?',
+    ],
   ],
   ['no arms', edited(/arms:\n[^]*scores:/, 'arms: []\nscores:'), ['25 arms: expected at least 1 entry; got none']],
   ['a name with a space', edited('name: full', 'name: my run'), ['1 name: expected letters, digits']],
@@ -222,8 +224,8 @@ test.each([
   ['sample and limit', edited('split: test', 'limit: 3'), ['4 dataset.limit: give either sample or limit, not both']],
   [
     'a source of later',
-    edited('source: dataset', 'source: blip2'),
-    ['31 arms[1].feedback.source: feedback source `blip2` is not in this version yet'],
+    edited('source: dataset', 'source: human'),
+    ['31 arms[1].feedback.source: feedback source `human` is not in this version yet'],
   ],
   [
     'a critic without its models',

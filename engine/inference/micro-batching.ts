@@ -25,6 +25,7 @@ export function batchKey({ name, request }: Task): string | null {
     case 'embedText':
     case 'meanPatch':
       return JSON.stringify([name, request.model, request.batching]);
+    case 'answer':
     case 'writeFeedback':
       return null; // The texts end at different lengths.
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { access, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { canonicalJson, digestOf } from '../../core/content-hash.js';
@@ -8,7 +8,7 @@ import { InvalidInput } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
 
 /** What a recipe can point at: a generator, a CLIP-like pair of encoders, an image encoder, a critic and what it sees through. */
-export type ModelKind = 'text-to-image' | 'image-text' | 'image' | 'vit-mae' | 'causal-lm';
+export type ModelKind = 'text-to-image' | 'image-text' | 'image' | 'vit-mae' | 'causal-lm' | 'blip2' | 'vision-language';
 
 /** Beside a model and without effect on what it computes. Files and folders that begin with a dot are left out too. */
 const NO_PART_OF_THE_MODEL = /^(readme|licen[cs]e|notice|changelog)(\.|$)|\.md$/i;
@@ -51,6 +51,28 @@ export async function fileSha256(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
+/** What lies instead of `model.onnx` where the weights are of lower precision, in transformers.js' names; the first found is taken. */
+const VARIANTS = ['', '_fp16', '_int8', '_quantized', '_uint8'];
+/** Where ONNX files lie: transformers.js' layout, and optimum's. */
+const PLACES = ['onnx/', ''];
+
+const variantsOf = (name: string): string[] => VARIANTS.flatMap((variant) => PLACES.map((place) => `${place}${name}${variant}.onnx`));
+
+/**
+ * Path of a model's ONNX file in its folder, the first of `names` that is there: `model` is `onnx/model.onnx`, `model.onnx`, or one of
+ * lower precision such as `onnx/model_fp16.onnx`. Where there is none it is the first name's, so that the error which follows names it.
+ */
+export async function onnxFile(folder: string, ...names: string[]): Promise<string> {
+  for (const path of names.flatMap(variantsOf)) {
+    const there = await access(join(folder, path)).then(
+      () => true,
+      () => false,
+    );
+    if (there) return join(folder, path);
+  }
+  return join(folder, 'onnx', `${names[0]}.onnx`);
+}
+
 interface Layout {
   /** Each must be there; of alternatives in a list, one. */
   files: (string | string[])[];
@@ -89,9 +111,34 @@ const LAYOUTS: Record<ModelKind, Layout> = {
       'an export of ViTMAEModel with pixel_values and noise as inputs (models/training/train_vit_mae.py does one) as onnx/model.onnx',
   },
   'causal-lm': {
-    files: ['config.json', ['onnx/model.onnx', 'onnx/decoder_model_merged.onnx'], 'tokenizer.json', 'tokenizer_config.json'],
+    files: [
+      'config.json',
+      [...variantsOf('model'), ...variantsOf('decoder_model_merged')],
+      ['tokenizer.json', 'merges.txt'],
+      'tokenizer_config.json',
+    ],
+    command: 'optimum-cli export onnx --model <model> --task text-generation-with-past <folder>',
+  },
+  blip2: {
+    files: [
+      'config.json',
+      ...['vision_model', 'qformer', 'embed_tokens', 'decoder_model'].map(variantsOf),
+      'preprocessor_config.json',
+      ['tokenizer.json', 'merges.txt'],
+      'tokenizer_config.json',
+    ],
+    command: 'models/export/export_blip2.py <model> <folder>',
+  },
+  'vision-language': {
+    files: [
+      'config.json',
+      ...['vision_encoder', 'embed_tokens', 'decoder_model_merged'].map(variantsOf),
+      'preprocessor_config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ],
     command:
-      "optimum-cli export onnx --model <model> --task text-generation-with-past <folder>, with the model as onnx/model.onnx (transformers.js' layout)",
+      "an export in transformers.js' layout, such as those of onnx-community (vision_encoder, embed_tokens and decoder_model_merged in onnx/)",
   },
 };
 
@@ -101,6 +148,6 @@ export async function checkModelFolder(folder: string, kind: ModelKind): Promise
   const present = new Set(await modelFiles(folder));
   const missing = files.map((file) => [file].flat()).filter((choices) => !choices.some((file) => present.has(file)));
   if (missing.length === 0) return;
-  const names = missing.map((choices) => choices.join(' or ')).join(', ');
+  const names = missing.map((choices) => choices.slice(0, 2).join(' or ')).join(', ');
   throw new InvalidInput(`${folder} is no complete ${kind} model, missing: ${names}. Made by: ${command}`);
 }

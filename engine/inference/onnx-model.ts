@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { Tensor, type InferenceSession } from 'onnxruntime-node';
 import { DeviceLost, InvalidInput, OutOfMemory, RefineError } from '../../core/errors.js';
+import { fromFloat16, toFloat16 } from './float16.js';
 
 /** A model's input as the file declares it: symbolic dimensions are strings. */
 export interface ModelInput {
@@ -30,6 +31,10 @@ export class OnnxModel {
     return [...this.inputs.keys()];
   }
 
+  get outputNames(): readonly string[] {
+    return this.session.outputNames;
+  }
+
   /** Throws InvalidInput when the model has no such input. */
   input(name: string): ModelInput {
     const input = this.inputs.get(name);
@@ -44,12 +49,14 @@ export class OnnxModel {
     if (others.length > 0) throw new InvalidInput(`${this.label} also needs ${others.join(', ')}, which this pipeline does not give`);
   }
 
-  /** `values` (row by row) as a tensor of the input's declared type: float32, or int32 and int64, which cut off fractions as optimum's do. */
+  /** `values` (row by row) as a tensor of the input's declared type: float32 and float16, or int32 and int64, which cut off fractions as optimum's do. */
   tensor(name: string, values: ArrayLike<number>, dims: readonly number[]): Tensor {
     const { type } = this.input(name);
     switch (type) {
       case 'float32':
         return new Tensor('float32', values instanceof Float32Array ? values : Float32Array.from(values), dims);
+      case 'float16':
+        return new Tensor('float16', toFloat16(values instanceof Float32Array ? values : Float32Array.from(values)), dims);
       case 'int64':
         return new Tensor(
           'int64',
@@ -60,7 +67,7 @@ export class OnnxModel {
         return new Tensor('int32', Int32Array.from(values), dims);
       default:
         throw new InvalidInput(
-          `${this.label}: input ${name} is ${type}; float32, int32 and int64 are supported (export with --dtype fp32)`,
+          `${this.label}: input ${name} is ${type}; float32, float16, int32 and int64 are supported (export with --dtype fp32)`,
         );
     }
   }
@@ -70,20 +77,26 @@ export class OnnxModel {
    * Throws OutOfMemory; InvalidInput when there is no such output; Unexpected for other failures of the runtime.
    */
   async run(feeds: Record<string, Tensor>, output: string = this.session.outputNames[0]!): Promise<FloatTensor> {
-    if (!this.session.outputNames.includes(output)) {
-      throw new InvalidInput(`${this.label} has no output ${output}; it has ${this.session.outputNames.join(', ')}`);
+    const tensor = (await this.runAll(feeds, [output]))[output];
+    const data = tensor && floatsOf(tensor);
+    if (!data) throw new InvalidInput(`${this.label}: output ${output} is neither float32 nor float16`);
+    return { data, dims: tensor.dims };
+  }
+
+  /** As {@link run}, for several outputs, in the types that the model gives them. */
+  async runAll(feeds: Record<string, Tensor>, outputs: string[]): Promise<Record<string, Tensor>> {
+    const missing = outputs.find((output) => !this.session.outputNames.includes(output));
+    if (missing !== undefined) {
+      throw new InvalidInput(`${this.label} has no output ${missing}; it has ${this.session.outputNames.join(', ')}`);
     }
-    let tensor: InferenceSession.OnnxValueMapType[string] | undefined;
     try {
-      tensor = (await this.session.run(feeds, [output]))[output];
+      return await this.session.run(feeds, outputs);
     } catch (error) {
       const message = `${this.label}: ${(error as Error).message}`;
       if (isOutOfMemory(message)) throw new OutOfMemory(message, { cause: error });
       if (isDeviceLost(message)) throw new DeviceLost(message, { cause: error });
       throw new RefineError('Unexpected', message, { cause: error });
     }
-    if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is not float32`);
-    return { data: tensor.data, dims: tensor.dims };
   }
 
   /** Frees what it holds; it must not be run again. */
@@ -95,6 +108,15 @@ export class OnnxModel {
   private get label(): string {
     return join(basename(dirname(this.file)), basename(this.file));
   }
+}
+
+/** A tensor's numbers from `start` to `end` as float32; `undefined` where it holds others than float32 and float16. */
+export function floatsOf({ type, data }: Tensor, start = 0, end = data.length): Float32Array | undefined {
+  if (data instanceof Float32Array) return start === 0 && end === data.length ? data : data.subarray(start, end);
+  if (type !== 'float16') return undefined;
+  // 16-bit words, or from Node 24 on a Float16Array.
+  const { buffer, byteOffset } = data as Uint16Array;
+  return fromFloat16(new Uint16Array(buffer, byteOffset + 2 * start, end - start));
 }
 
 /** Whether ONNX Runtime (or a device's driver) says that memory ran out. */

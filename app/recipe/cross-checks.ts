@@ -60,6 +60,8 @@ function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
         path: at('feedback', 'source'),
         message: `feedback source \`${feedback.source}\` is not in this version yet; use dataset, shuffled, opt, blip2, vlm, chat or rewrite`,
       };
+    } else if (feedback.source === 'blip2' && !feedback.prompt.includes('{caption}')) {
+      yield { path: at('feedback', 'prompt'), message: 'must hold `{caption}` where the caption goes' };
     } else if (isLocalFeedback(feedback) && feedback.num_beams > 1 && feedback.do_sample) {
       yield {
         path: at('feedback', 'num_beams'),

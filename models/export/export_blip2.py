@@ -23,8 +23,9 @@ from pathlib import Path
 
 import onnx
 import torch
+from huggingface_hub import snapshot_download
 from torch import Tensor, nn
-from transformers import AutoTokenizer, Blip2ForConditionalGeneration
+from transformers import AutoTokenizer, Blip2ForConditionalGeneration, PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
 
 OPSET = 17
@@ -60,7 +61,7 @@ class QFormer(nn.Module):
 
 
 class Embeddings(nn.Module):
-    def __init__(self, model: Blip2ForConditionalGeneration) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.embed_tokens = model.get_input_embeddings()
 
@@ -153,6 +154,11 @@ def key_value_names(prefix: str, layers: int, infix: str = "") -> list[str]:
     return [f"{prefix}.{i}{infix}.{part}" for i in range(layers) for part in ("key", "value")]
 
 
+def folder_of(source: str) -> Path:
+    """A folder as it is; any other name is a model's on the Hub."""
+    return Path(source) if Path(source).is_dir() else Path(snapshot_download(source, allow_patterns=["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]))
+
+
 def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], axes: Axes, path: Path) -> None:
     """Weights go into one file beside the graph where they are too large to stand in it."""
     module.eval()
@@ -219,11 +225,11 @@ def export_blip2(source: Path, out: Path, dtype: torch.dtype = torch.float32) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="folder with config.json, weights, preprocessor and tokenizer")
+    parser.add_argument("source", help="folder with config.json, weights, preprocessor and tokenizer, or a name on the Hub")
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--dtype", choices=["fp32", "fp16"], default="fp32")
     arguments = parser.parse_args()
-    export_blip2(arguments.source, arguments.out, {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype])
+    export_blip2(folder_of(arguments.source), arguments.out, {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype])
     for file in sorted((arguments.out / "onnx").iterdir()):
         print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
 

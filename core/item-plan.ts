@@ -54,6 +54,8 @@ export const FEEDBACK_KINDS: Record<FeedbackSource, FeedbackKind> = {
   dataset: { queue: 'orchestrator', looks: false, billable: false },
   shuffled: { queue: 'orchestrator', looks: false, billable: false },
   opt: { queue: 'gpu', looks: true, billable: false },
+  blip2: { queue: 'gpu', looks: true, billable: false },
+  vlm: { queue: 'gpu', looks: true, billable: false },
   chat: { queue: 'cpu', looks: true, billable: true },
   rewrite: { queue: 'cpu', looks: true, billable: true },
 };

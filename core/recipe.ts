@@ -1,3 +1,4 @@
+import type { Decoding } from './decoding.js';
 import type { Digest, ModelIdentity, StepRuntime } from './types.js';
 
 /** A recipe after reading: every default filled in, names in camelCase, paths as the person wrote them. */
@@ -60,18 +61,48 @@ export type FeedbackRecipe =
   /** Another item's feedback of the arm `from`: the placebo. */
   | { source: 'shuffled'; from: string }
   | OptFeedbackRecipe
+  | Blip2FeedbackRecipe
+  | VlmFeedbackRecipe
   | ChatFeedbackRecipe;
 
+/** How a model of a run's own device writes. */
+export interface LocalWriting {
+  maxNewTokens: number;
+  /** What differs from the default; absent where nothing does. */
+  decoding?: Partial<Decoding>;
+}
+
 /** A causal language model that reads the picture as integer tokens (the paper's OPT arm). */
-export interface OptFeedbackRecipe {
+export interface OptFeedbackRecipe extends LocalWriting {
   source: 'opt';
-  /** Folder as transformers.js loads it, with `prompt.json` beside the weights. */
+  /** Folder as optimum writes it, with `prompt.json` beside the weights. */
   model: string;
   /** ViT-MAE folder whose features become the tokens. */
   imageEncoder: string;
   /** True: the caption in the prompt is followed by the feedback of earlier rounds. */
   memory: boolean;
-  maxNewTokens: number;
+}
+
+/** A BLIP-2 (the paper's benchmark arm). */
+export interface Blip2FeedbackRecipe extends LocalWriting {
+  source: 'blip2';
+  /** Folder as models/export/export_blip2.py writes it. */
+  model: string;
+  /** With `{caption}` where the caption goes. */
+  prompt: string;
+  /** True: the caption in the prompt is followed by the feedback of earlier rounds. */
+  memory: boolean;
+}
+
+/** A vision-language model on a run's own device. */
+export interface VlmFeedbackRecipe extends LocalWriting {
+  source: 'vlm';
+  /** Folder as transformers.js loads it. */
+  model: string;
+  /** Replaces the built-in instructions. */
+  instructions: string | null;
+  /** True: the critic is shown the feedback of earlier rounds. */
+  memory: boolean;
 }
 
 /** A vision model behind an OpenAI-compatible endpoint. `rewrite` asks it for a whole new prompt instead of for feedback. */
@@ -169,6 +200,19 @@ export interface RunManifest {
   runtime: StepRuntime;
   software: { name: string; version: string };
   createdAt: string;
+}
+
+/** Model folders that a feedback source reads, by the recipe's field; empty where it runs none. */
+export function feedbackModels(feedback: FeedbackRecipe | null): Record<string, string> {
+  switch (feedback?.source) {
+    case 'opt':
+      return { model: feedback.model, imageEncoder: feedback.imageEncoder };
+    case 'blip2':
+    case 'vlm':
+      return { model: feedback.model };
+    default:
+      return {};
+  }
 }
 
 export function modelIdentity(manifest: RunManifest, model: string): ModelIdentity {

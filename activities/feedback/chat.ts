@@ -37,7 +37,7 @@ export const chatWriter: FeedbackWriter = {
       { instructions, caption, earlier, picture, mediaType: critique.picture.mediaType, maxTokens, temperature },
       signal,
     );
-    return { text, tokens: { used: usage.tokens }, usd: usage.usd };
+    return { text, instructions, tokens: { used: usage.tokens }, usd: usage.usd };
   },
 };
 

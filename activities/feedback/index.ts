@@ -7,7 +7,9 @@ import type { FeedbackInput } from '../types.js';
 import { chatWriter } from './chat.js';
 import { columnTexts, columnWriter, feedbackOf } from './column.js';
 import { refuseLeak } from './leak-guard.js';
+import { checkFeedback } from '../../core/policy/usable-feedback.js';
 import { optWriter } from './opt.js';
+import { pictureWriter } from './picture.js';
 import type { FeedbackWriter } from './writer.js';
 
 type Written = { feedback: TextArtifact; usd: number };
@@ -18,6 +20,8 @@ export function feedbackStep(services: ActivityServices): StepDefinition<Feedbac
     dataset: columnWriter,
     shuffled: columnWriter,
     opt: optWriter(services),
+    blip2: pictureWriter(services),
+    vlm: pictureWriter(services),
     chat: chatWriter,
     rewrite: chatWriter,
   };
@@ -32,7 +36,12 @@ export function feedbackStep(services: ActivityServices): StepDefinition<Feedbac
       return prepared;
     },
     async execute(run, input, prepared, tools) {
-      const { text, ...values } = await writers[sourceOf(run, input)].write(run, input, prepared, tools);
+      const source = sourceOf(run, input);
+      const { text, instructions, ...values } = await writers[source].write(run, input, prepared, tools);
+      if (FEEDBACK_KINDS[source].looks) {
+        const { caption } = await run.files.readIndexed(input.item.offset);
+        checkFeedback(text, { caption, instructions, rewrites: source === 'rewrite', usd: values.usd });
+      }
       const feedback = await run.store.putArtifact(Buffer.from(text, 'utf8'), 'text/plain; charset=utf-8', prepared.inputs);
       return { outputs: { feedback }, values: { ...values, ...(feedback.bytes <= INLINE_TEXT_BYTES ? { text } : {}) } };
     },

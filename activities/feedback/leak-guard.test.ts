@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { itemKey } from '../../core/ids.js';
 import type { ArmPlan } from '../../core/item-plan.js';
+import type { FeedbackRecipe } from '../../core/recipe.js';
 import type { Digest, StepKeyInput } from '../../core/types.js';
 import { openStore, type Store } from '../../engine/storage/index.js';
 import type { RunContext } from '../services.js';
@@ -55,6 +56,13 @@ test('the true picture itself, planted as input, fails the step', async () => {
     code: 'InvalidInput',
     message: expect.stringContaining('oracle: true'),
   });
+});
+
+test.each(['opt', 'blip2', 'vlm', 'chat', 'rewrite'] as const)('a critic of source %s is not shown the true picture', async (source) => {
+  run.manifest.recipe.arms.forEach((arm) => (arm.feedback = { source } as FeedbackRecipe));
+  const trueImage = await put('the true picture');
+  await expect(critique('vlm', await step('k1', [trueImage.digest], 'the true picture'), ['k1'])).rejects.toThrow('oracle: true');
+  await expect(critique('vlm', await put('from nowhere'), [])).rejects.toMatchObject({ code: 'StorageUnavailable' });
 });
 
 test('a picture that was made from words of someone who saw the true picture fails the step, and not an oracle', async () => {

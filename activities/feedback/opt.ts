@@ -1,8 +1,8 @@
 import { joinPrompt } from '../../core/policy/refine.js';
 import { InvalidInput } from '../../core/errors.js';
+import { writingOf, writingParams, type WritingParams } from './writing.js';
 import { modelIdentity, type OptFeedbackRecipe, type RunManifest } from '../../core/recipe.js';
 import { redrawOf } from '../../core/refine-loop.js';
-import { seedOf } from '../../core/seeds.js';
 import { asFloat32 } from '../embed.js';
 import { hostOf, readText } from '../generate.js';
 import type { ActivityServices, RunContext } from '../services.js';
@@ -23,9 +23,7 @@ export function optWriter(services: ActivityServices): FeedbackWriter {
         params: {
           source: 'opt',
           caption: await captionOf(run, item.offset, critique.earlier),
-          maxNewTokens: recipe.maxNewTokens,
-          // Greedy at first; a new draw of unusable output is sampled.
-          sampleSeed: redraw === 0 ? null : seedOf(manifest.recipe.seed, item.id, at.draw),
+          ...writingParams(manifest, recipe, item, at),
         },
         model: modelIdentity(manifest, recipe.model),
         runtime: manifest.runtime,
@@ -35,18 +33,17 @@ export function optWriter(services: ActivityServices): FeedbackWriter {
     async write({ manifest, store }, { arm, critique }, { params }, { signal, started }) {
       const model = services.modelFolder(manifest, optOf(manifest, arm).model);
       const features = asFloat32(await store.getArtifact(critique.features!));
-      const request = params as { caption: string; maxNewTokens: number; sampleSeed: number | null };
-      const { text, tokens } = await hostOf(services, manifest).writeFeedback(
-        { model, features, caption: request.caption, maxNewTokens: request.maxNewTokens, sampleSeed: request.sampleSeed },
+      const request = params as unknown as WritingParams & { caption: string };
+      return await hostOf(services, manifest).writeFeedback(
+        { model, features, caption: request.caption, ...writingOf(request) },
         { signal, onStart: started },
       );
-      return { text, tokens };
     },
   };
 }
 
 /** What the prompt calls the caption: with memory, the caption and the feedback that the picture was made from. */
-async function captionOf(run: RunContext, offset: number, earlier: FeedbackInput['critique']['earlier']): Promise<string> {
+export async function captionOf(run: RunContext, offset: number, earlier: FeedbackInput['critique']['earlier']): Promise<string> {
   const { caption } = await run.files.readIndexed(offset);
   return joinPrompt([caption, ...(await Promise.all(earlier.map((text) => readText(run, text))))]);
 }

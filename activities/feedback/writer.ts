@@ -5,6 +5,8 @@ import type { FeedbackInput } from '../types.js';
 /** A feedback as its source gave it; what it took beside stands in the step's record. */
 export interface WrittenText {
   text: string;
+  /** What a model was told beside the caption; it is not what it may give back. */
+  instructions?: string;
   /** Tokens that the source read and wrote together. */
   tokens?: { used: number };
   usd?: number;

@@ -78,6 +78,8 @@ function modelKinds({ recipe }: LoadedRecipe, path: string): Set<ModelKind> {
   ];
   for (const { feedback } of recipe.arms) {
     if (feedback?.source === 'opt') uses.push([feedback.model, 'causal-lm'], [feedback.imageEncoder, 'vit-mae']);
+    if (feedback?.source === 'blip2') uses.push([feedback.model, 'blip2']);
+    if (feedback?.source === 'vlm') uses.push([feedback.model, 'vision-language']);
   }
   return new Set(uses.flatMap(([model, kind]) => (model === path && kind ? [kind] : [])));
 }

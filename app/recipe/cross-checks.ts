@@ -2,7 +2,7 @@ import { METRICS, type Metric } from '../../core/index.js';
 import type { Finding } from './issue-text.js';
 import type { FieldPath } from './recipe-source.js';
 import { startsWith } from './recipe-source.js';
-import { LOCAL_PROVIDER, PLANNED_SOURCES, type RecipeShape, type ScoreShape } from './schema.js';
+import { isLocalFeedback, LOCAL_PROVIDER, PLANNED_SOURCES, type RecipeShape, type ScoreShape } from './schema.js';
 
 /** A finding that depends on several fields; void where one of them was refused already. */
 interface CrossFinding extends Finding {
@@ -58,7 +58,15 @@ function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
     } else if (isPlanned(PLANNED_SOURCES, feedback.source)) {
       yield {
         path: at('feedback', 'source'),
-        message: `feedback source \`${feedback.source}\` is not in this version yet; use dataset, shuffled, opt, chat or rewrite`,
+        message: `feedback source \`${feedback.source}\` is not in this version yet; use dataset, shuffled, opt, blip2, vlm, chat or rewrite`,
+      };
+    } else if (feedback.source === 'blip2' && !feedback.prompt.includes('{caption}')) {
+      yield { path: at('feedback', 'prompt'), message: 'must hold `{caption}` where the caption goes' };
+    } else if (isLocalFeedback(feedback) && feedback.num_beams > 1 && feedback.do_sample) {
+      yield {
+        path: at('feedback', 'num_beams'),
+        also: [at('feedback', 'do_sample')],
+        message: 'beams are searched, not sampled; give either num_beams or do_sample',
       };
     } else if (feedback.source === 'shuffled') {
       const names = arms.map((other) => other.name);

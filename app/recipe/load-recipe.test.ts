@@ -93,6 +93,27 @@ test('the example recipe passes beside a complete pack', async () => {
   expect(recipe.arms.map((arm) => arm.name)).toEqual(['control', 'opt', 'opt-placebo', 'written', 'placebo']);
 });
 
+test('critics on the own devices hold only the decoding that differs, so that recipes which say nothing of it stay what they were', async () => {
+  const arms = [
+    '{ name: opt, feedback: { source: opt, model: ../pack/selector, image_encoder: ../pack/selector } }',
+    '{ name: blip2, feedback: { source: blip2, model: ../pack/selector, num_beams: 5, stop_strings: ["\\n"], top_k: null, temperature: 1 } }',
+    '{ name: vlm, feedback: { source: vlm, model: ../pack/selector, do_sample: true, max_new_tokens: 9 } }',
+  ];
+  const { recipe } = await loadRecipe(await folder.write(MINIMAL.replace('{ name: control }', arms.join(', '))));
+  expect(recipe.arms.map(({ feedback }) => feedback)).toEqual([
+    { source: 'opt', model: '../pack/selector', imageEncoder: '../pack/selector', memory: false, maxNewTokens: 64 },
+    {
+      source: 'blip2',
+      model: '../pack/selector',
+      prompt: expect.stringMatching(/^Question: .* caption '\{caption\}'\. .* Answer:$/),
+      memory: false,
+      maxNewTokens: 64,
+      decoding: { numBeams: 5, stopStrings: ['\n'] },
+    },
+    { source: 'vlm', model: '../pack/selector', instructions: null, memory: false, maxNewTokens: 9, decoding: { doSample: true } },
+  ]);
+});
+
 test('overrides take YAML values, numbers and names of list entries', async () => {
   const { recipe } = await loadRecipe(await folder.write(FULL_RECIPE), [
     'generator.num_inference_steps=4',
@@ -188,7 +209,9 @@ test.each([
   [
     'a misspelt source',
     edited('source: dataset', 'source: datset'),
-    ['31 arms[1].feedback.source: expected one of dataset, shuffled, opt, chat, rewrite; got text "datset"; did you mean dataset?'],
+    [
+      '31 arms[1].feedback.source: expected one of dataset, shuffled, opt, blip2, vlm, chat, rewrite; got text "datset"; did you mean dataset?',
+    ],
   ],
   ['no arms', edited(/arms:\n[^]*scores:/, 'arms: []\nscores:'), ['25 arms: expected at least 1 entry; got none']],
   ['a name with a space', edited('name: full', 'name: my run'), ['1 name: expected letters, digits']],
@@ -224,8 +247,8 @@ test.each([
   ['sample and limit', edited('split: test', 'limit: 3'), ['4 dataset.limit: give either sample or limit, not both']],
   [
     'a source of later',
-    edited('source: dataset', 'source: blip2'),
-    ['31 arms[1].feedback.source: feedback source `blip2` is not in this version yet'],
+    edited('source: dataset', 'source: human'),
+    ['31 arms[1].feedback.source: feedback source `human` is not in this version yet'],
   ],
   [
     'a critic without its models',
@@ -235,6 +258,24 @@ test.each([
       '30 arms[1].feedback.image_encoder: missing; text is needed',
       'column: unknown key',
     ],
+  ],
+  [
+    'beams that are sampled',
+    MINIMAL.replace(
+      '{ name: control }',
+      '{ name: b, feedback: { source: blip2, model: ../pack/selector, num_beams: 2, do_sample: true } }',
+    ),
+    ['arms[0].feedback.num_beams: beams are searched, not sampled; give either num_beams or do_sample'],
+  ],
+  [
+    'a question without the caption',
+    MINIMAL.replace('{ name: control }', '{ name: b, feedback: { source: blip2, model: ../pack/selector, prompt: what } }'),
+    ['arms[0].feedback.prompt: must hold `{caption}` where the caption goes'],
+  ],
+  [
+    'a BLIP-2 that is not there',
+    MINIMAL.replace('{ name: control }', '{ name: b, feedback: { source: blip2, model: ./none } }'),
+    ['arms[0].feedback.model: there is no folder ./none'],
   ],
   [
     'a critic that is not there',

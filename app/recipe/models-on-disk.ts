@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { METRICS } from '../../core/index.js';
 import type { Finding } from './issue-text.js';
 import { startsWith, type FieldPath } from './recipe-source.js';
-import { LOCAL_PROVIDER, type RecipeShape, type ScoreShape } from './schema.js';
+import { isLocalFeedback, LOCAL_PROVIDER, type RecipeShape, type ScoreShape } from './schema.js';
 
 /**
  * The model folder of a score, as written: the recipe's own, or the one of the pack that holds the generator.
@@ -64,9 +64,9 @@ function example(path: FieldPath, metric: string): string {
 async function criticModels({ arms }: RecipeShape, resolvePath: (path: string) => string, refused: FieldPath[]): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [i, { feedback }] of arms.entries()) {
-    if (feedback?.source !== 'opt' || refused.some((path) => startsWith(path, ['arms', i]))) continue;
-    for (const field of ['model', 'image_encoder'] as const) {
-      const folder = feedback[field];
+    if (!isLocalFeedback(feedback) || refused.some((path) => startsWith(path, ['arms', i]))) continue;
+    const folders = { model: feedback.model, ...(feedback.source === 'opt' ? { image_encoder: feedback.image_encoder } : {}) };
+    for (const [field, folder] of Object.entries(folders)) {
       if (await isFolder(resolvePath(folder))) continue;
       findings.push({ path: ['arms', i, 'feedback', field], message: `there is no folder ${folder} (${resolvePath(folder)})` });
     }

@@ -1,4 +1,4 @@
-import { canonicalJson, digestOf, type ArmRecipe, type Digest, type Recipe, type ScoreRecipe } from '../../core/index.js';
+import { canonicalJson, digestOf, feedbackModels, type ArmRecipe, type Digest, type Recipe, type ScoreRecipe } from '../../core/index.js';
 
 /**
  * What makes two runs the same: the recipe with the digest of every model in the place of its path, so that
@@ -10,8 +10,10 @@ export function recipeDigest(recipe: Recipe, modelDigests: Record<string, Digest
   const pinnedScore = ({ metric, model }: ScoreRecipe) => ({ metric, model: model === null ? null : pinned(model) });
   const pinnedArm = ({ feedback, ...arm }: ArmRecipe) => ({
     ...arm,
-    feedback:
-      feedback?.source === 'opt' ? { ...feedback, model: pinned(feedback.model), imageEncoder: pinned(feedback.imageEncoder) } : feedback,
+    feedback: feedback && {
+      ...feedback,
+      ...Object.fromEntries(Object.entries(feedbackModels(feedback)).map(([field, model]) => [field, pinned(model)])),
+    },
   });
   const { select, primary, report } = recipe.scores;
   return digestOf(
@@ -33,7 +35,7 @@ export function defaultRunId(recipe: Recipe, digest: Digest): string {
 export function modelPaths(recipe: Recipe): string[] {
   const { select, primary, report } = recipe.scores;
   const ofScores = [select, primary, ...report].flatMap(({ model }) => (model === null ? [] : [model]));
-  const ofArms = recipe.arms.flatMap(({ feedback }) => (feedback?.source === 'opt' ? [feedback.imageEncoder, feedback.model] : []));
+  const ofArms = recipe.arms.flatMap(({ feedback }) => Object.values(feedbackModels(feedback)).reverse());
   return [...new Set([recipe.generator.model, ...ofScores, ...ofArms])];
 }
 

@@ -1,5 +1,13 @@
-import type { ArmRecipe, FeedbackRecipe, Placement, Recipe } from '../../core/index.js';
-import type { ArmShape, RecipeShape } from './schema.js';
+import {
+  DEFAULT_DECODING,
+  type ArmRecipe,
+  type Decoding,
+  type FeedbackRecipe,
+  type LocalWriting,
+  type Placement,
+  type Recipe,
+} from '../../core/index.js';
+import { isLocalFeedback, type ArmShape, type LocalFeedbackShape, type RecipeShape } from './schema.js';
 
 /** From the names of the file to those of the program. The shape has passed all checks. */
 export function toRecipe(shape: RecipeShape): Recipe {
@@ -49,7 +57,7 @@ export function toRecipe(shape: RecipeShape): Recipe {
 /** The workers that the recipe names; `undefined` where it names none. */
 export function toPlacement({ generator, arms, scores }: RecipeShape): Placement | undefined {
   const pinned = arms.flatMap(({ name, feedback }) =>
-    feedback?.source === 'opt' && feedback.worker !== null ? [[name, feedback.worker]] : [],
+    isLocalFeedback(feedback) && feedback.worker !== null ? [[name, feedback.worker]] : [],
   );
   const placement: Placement = {
     ...(generator.worker === null ? {} : { generate: generator.worker }),
@@ -82,8 +90,16 @@ function toFeedback(feedback: ArmShape['feedback']): FeedbackRecipe | null {
     case 'shuffled':
       return feedback;
     case 'opt': {
-      const { source, model, memory, image_encoder: imageEncoder, max_new_tokens: maxNewTokens } = feedback;
-      return { source, model, imageEncoder, memory, maxNewTokens };
+      const { source, model, memory, image_encoder: imageEncoder } = feedback;
+      return { source, model, imageEncoder, memory, ...toWriting(feedback) };
+    }
+    case 'blip2': {
+      const { source, model, prompt, memory } = feedback;
+      return { source, model, prompt, memory, ...toWriting(feedback) };
+    }
+    case 'vlm': {
+      const { source, model, instructions, memory } = feedback;
+      return { source, model, instructions, memory, ...toWriting(feedback) };
     }
     case 'chat':
     case 'rewrite': {
@@ -94,3 +110,22 @@ function toFeedback(feedback: ArmShape['feedback']): FeedbackRecipe | null {
       throw new TypeError(`feedback source ${feedback?.source} passed the checks`);
   }
 }
+
+/** Only what differs from the default: a recipe that says nothing of it stays the recipe that it was. */
+function toWriting(feedback: LocalFeedbackShape): LocalWriting {
+  const changed = WRITING.filter(([name, field]) => JSON.stringify(feedback[field]) !== JSON.stringify(DEFAULT_DECODING[name]));
+  const decoding: Partial<Decoding> = Object.fromEntries(changed.map(([name, field]) => [name, feedback[field]]));
+  return { maxNewTokens: feedback.max_new_tokens, ...(changed.length > 0 ? { decoding } : {}) };
+}
+
+const WRITING = [
+  ['doSample', 'do_sample'],
+  ['temperature', 'temperature'],
+  ['topK', 'top_k'],
+  ['topP', 'top_p'],
+  ['numBeams', 'num_beams'],
+  ['lengthPenalty', 'length_penalty'],
+  ['repetitionPenalty', 'repetition_penalty'],
+  ['noRepeatNgramSize', 'no_repeat_ngram_size'],
+  ['stopStrings', 'stop_strings'],
+] as const satisfies ReadonlyArray<readonly [keyof Decoding, string]>;

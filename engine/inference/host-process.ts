@@ -4,9 +4,13 @@
  */
 import { failureCode } from '../../core/errors.js';
 import { Encoder } from './encoders.js';
-import type { Batch, FromHost, HostConfig, Tasks, TaskName, ToHost } from './host-protocol.js';
+import type { AnswerRequest, Batch, FromHost, HostConfig, Tasks, TaskName, ToHost } from './host-protocol.js';
 import { ImageDistance } from './image-distance.js';
+import { Blip2 } from './language/blip2.js';
+import type { VisionLanguage } from './language/vision-language.js';
+import type { WrittenFeedback } from './language/written-text.js';
 import { LoadedModels } from './loaded-models.js';
+import { OptFeedback } from './opt-feedback.js';
 import { TextToImage, type GenerationHooks } from './pipelines/text-to-image.js';
 import { Sessions } from './sessions.js';
 import { VitMae } from './vit-mae.js';
@@ -64,13 +68,17 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
     case 'writeFeedback':
       return models.use(
         `opt ${folder}`,
-        () => loadOptFeedback(folder),
-        async (critic) => {
-          const outcomes: Outcome[] = [];
-          for (const request of requests) outcomes.push(fulfilled(await models.withRoom(() => critic.write(request))));
-          return outcomes;
-        },
+        () => loaded((sessions) => OptFeedback.load(folder, config, sessions)),
+        (critic) => oneByOne(requests, (request, i) => critic.write(request, hooks[i]!.signal)),
       );
+    case 'answer': {
+      const { layout } = requests[0]!;
+      return models.use(
+        `${layout} ${folder}`,
+        () => loadAnswerer(layout, folder),
+        (model) => oneByOne(requests, (request, i) => model.write(request, hooks[i]!.signal)),
+      );
+    }
   }
 }
 
@@ -92,9 +100,16 @@ function useEncoder(folder: string, work: (encoder: Encoder) => Promise<Float32A
   return models.use(`encoder ${folder}`, load, async (encoder) => (await work(encoder)).map(fulfilled));
 }
 
-/** The library takes a while to load, and most devices never need it. */
-async function loadOptFeedback(folder: string) {
-  return (await import('./opt-feedback.js')).OptFeedback.load(folder, config);
+/** transformers.js takes a while to load, and most devices never need it. */
+async function loadAnswerer(layout: AnswerRequest['layout'], folder: string): Promise<Blip2 | VisionLanguage> {
+  if (layout === 'blip2') return loaded((sessions) => Blip2.load(folder, sessions));
+  return (await import('./language/vision-language.js')).VisionLanguage.load(folder, config);
+}
+
+async function oneByOne<R>(requests: R[], write: (request: R, i: number) => Promise<WrittenFeedback>): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const [i, request] of requests.entries()) outcomes.push(fulfilled(await models.withRoom(() => write(request, i))));
+  return outcomes;
 }
 
 /** One picture that cannot be decoded fails its whole batch: then each is run by itself, so that only it fails. */

@@ -1,5 +1,7 @@
 import type { FailureCode } from '../../core/errors.js';
-import type { WriteFeedbackRequest, WrittenFeedback } from './opt-feedback.js';
+import type { AskRequest } from './language/blip2.js';
+import type { WrittenFeedback } from './language/written-text.js';
+import type { WriteFeedbackRequest } from './opt-feedback.js';
 import type { Batching } from './micro-batching.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
 import type { Picture, TextToImageRequest } from './pipelines/text-to-image.js';
@@ -39,6 +41,11 @@ export interface ImageDistanceRequest extends OfModel {
 
 export interface FeedbackRequest extends WriteFeedbackRequest, OfModel {}
 
+/** A question about a picture, to a model of one of the layouts. */
+export interface AnswerRequest extends AskRequest, OfModel {
+  layout: 'blip2' | 'vlm';
+}
+
 /** What a host can do: request and result by name. */
 export interface Tasks {
   generate: { request: GenerateRequest; result: GenerateReply };
@@ -46,6 +53,7 @@ export interface Tasks {
   embedText: { request: EmbedTextRequest; result: Float32Array };
   meanPatch: { request: MeanPatchRequest; result: Float32Array };
   imageDistance: { request: ImageDistanceRequest; result: number };
+  answer: { request: AnswerRequest; result: WrittenFeedback };
   writeFeedback: { request: FeedbackRequest; result: WrittenFeedback };
 }
 export type TaskName = keyof Tasks;

@@ -1,6 +1,7 @@
 import { RefineError } from '../../core/errors.js';
 import { HostChild } from './host-child.js';
 import type {
+  AnswerRequest,
   Batch,
   EmbedImageRequest,
   EmbedTextRequest,
@@ -15,7 +16,7 @@ import type {
 } from './host-protocol.js';
 import { batchKey } from './micro-batching.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
-import type { WrittenFeedback } from './opt-feedback.js';
+import type { WrittenFeedback } from './language/written-text.js';
 
 export interface RequestOptions {
   /** Called when the request's turn has come: until then it waited for the device. `batch`: requests that have the device together, this one included. */
@@ -117,6 +118,11 @@ export class InferenceHost {
   /** How far two pictures lie apart by a model that sees both, such as LPIPS. */
   imageDistance(request: ImageDistanceRequest, options: RequestOptions = {}): Promise<number> {
     return this.enqueue('imageDistance', request, options);
+  }
+
+  /** What a vision-language model says about a picture. */
+  answer(request: AnswerRequest, options: RequestOptions = {}): Promise<WrittenFeedback> {
+    return this.enqueue('answer', request, options);
   }
 
   /** Feedback on a picture from its caption and features. */

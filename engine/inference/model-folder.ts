@@ -9,8 +9,8 @@ import type { ScoreModelKind } from '../../core/item-plan.js';
 import type { Digest } from '../../core/types.js';
 import { weightBytes } from './onnx-file.js';
 
-/** What a recipe can point at: a generator, what scores read, a critic and what it sees through. */
-export type ModelKind = 'text-to-image' | 'causal-lm' | ScoreModelKind;
+/** What a recipe can point at: a generator, what scores read, critics and what they see through. */
+export type ModelKind = 'text-to-image' | 'causal-lm' | 'blip2' | 'vision-language' | ScoreModelKind;
 
 /** Beside a model and without effect on what it computes. Files and folders that begin with a dot are left out too. */
 const NO_PART_OF_THE_MODEL = /^(readme|licen[cs]e|notice|changelog)(\.|$)|\.md$/i;
@@ -118,11 +118,32 @@ const LAYOUTS: Record<ModelKind, Layout> = {
   },
   'image-distance': {
     files: [graph('model')],
-    command: 'models/export/export_lpips.py --net alex --out <folder>',
+    command: 'python models/export/export_lpips.py --net alex --out <folder>',
   },
   'causal-lm': {
-    files: ['config.json', graph('decoder_model_merged', 'model'), 'tokenizer.json', 'tokenizer_config.json'],
+    files: ['config.json', graph('decoder_model_merged', 'model'), ['tokenizer.json', 'merges.txt'], 'tokenizer_config.json'],
     command: 'optimum-cli export onnx --model <model> --task text-generation-with-past <folder>',
+  },
+  blip2: {
+    files: [
+      'config.json',
+      ...['vision_model', 'qformer', 'embed_tokens', 'decoder_model'].map((name) => graph(name)),
+      'preprocessor_config.json',
+      ['tokenizer.json', 'merges.txt'],
+      'tokenizer_config.json',
+    ],
+    command: 'python models/export/export_blip2.py <model> <folder>',
+  },
+  'vision-language': {
+    files: [
+      'config.json',
+      ...['vision_encoder', 'embed_tokens', 'decoder_model_merged'].map((name) => graph(name)),
+      'preprocessor_config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ],
+    command:
+      "an export in transformers.js' layout, such as those of onnx-community (vision_encoder, embed_tokens and decoder_model_merged in onnx/)",
   },
 };
 

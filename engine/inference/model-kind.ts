@@ -9,6 +9,8 @@ const ARCHITECTURES: [RegExp, ModelKind][] = [
   [/^ViTMAE/, 'vit-mae'],
   [/ForCausalLM$/, 'causal-lm'],
   [/^(CLIP|Siglip|Siglip2)Model$/, 'image-text'],
+  [/^Blip2/, 'blip2'],
+  [/^(Idefics|SmolVLM|Qwen2|Florence|Llava|PaliGemma)\w*(ForConditionalGeneration|ForImageTextToText)$/, 'vision-language'],
   [/^(CLIPVision|Siglip2?Vision|Dinov2|DINOv3|ViT|Beit|Deit|Similarity)/i, 'image'],
 ];
 

@@ -82,22 +82,24 @@ export class OnnxModel {
    * Throws OutOfMemory; InvalidInput when there is no such output; Unexpected for other failures of the runtime.
    */
   async run(feeds: Record<string, Tensor>, output: string = this.session.outputNames[0]!): Promise<FloatTensor> {
-    if (!this.session.outputNames.includes(output)) {
-      throw new InvalidInput(`${this.label} has no output ${output}; it has ${this.session.outputNames.join(', ')}`);
-    }
-    const tensor = await this.withRoom(() => this.call(feeds, output));
-    if (tensor?.type === 'float16') {
-      // 16-bit words, or from Node 24 on a Float16Array.
-      const { buffer, byteOffset, length } = tensor.data as Uint16Array;
-      return { data: fromFloat16(new Uint16Array(buffer, byteOffset, length)), dims: tensor.dims };
-    }
-    if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is neither float32 nor float16`);
-    return { data: tensor.data, dims: tensor.dims };
+    const tensor = (await this.runAll(feeds, [output]))[output];
+    const data = tensor && floatsOf(tensor);
+    if (!data) throw new InvalidInput(`${this.label}: output ${output} is neither float32 nor float16`);
+    return { data, dims: tensor.dims };
   }
 
-  private async call(feeds: Record<string, Tensor>, output: string): Promise<InferenceSession.OnnxValueMapType[string] | undefined> {
+  /** As {@link run}, for several outputs, in the types that the model gives them. */
+  async runAll(feeds: Record<string, Tensor>, outputs: string[]): Promise<Record<string, Tensor>> {
+    const missing = outputs.find((output) => !this.session.outputNames.includes(output));
+    if (missing !== undefined) {
+      throw new InvalidInput(`${this.label} has no output ${missing}; it has ${this.session.outputNames.join(', ')}`);
+    }
+    return this.withRoom(() => this.call(feeds, outputs));
+  }
+
+  private async call(feeds: Record<string, Tensor>, outputs: string[]): Promise<Record<string, Tensor>> {
     try {
-      return (await this.session.run(feeds, [output]))[output];
+      return await this.session.run(feeds, outputs);
     } catch (error) {
       const message = `${this.label}: ${(error as Error).message}`;
       if (isOutOfMemory(message)) throw new OutOfMemory(message, { cause: error });
@@ -115,6 +117,15 @@ export class OnnxModel {
   private get label(): string {
     return join(basename(dirname(this.file)), basename(this.file));
   }
+}
+
+/** A tensor's numbers from `start` to `end` as float32; `undefined` where it holds others than float32 and float16. */
+export function floatsOf({ type, data }: Tensor, start = 0, end = data.length): Float32Array | undefined {
+  if (data instanceof Float32Array) return start === 0 && end === data.length ? data : data.subarray(start, end);
+  if (type !== 'float16') return undefined;
+  // 16-bit words, or from Node 24 on a Float16Array.
+  const { buffer, byteOffset } = data as Uint16Array;
+  return fromFloat16(new Uint16Array(buffer, byteOffset + 2 * start, end - start));
 }
 
 /** Whether ONNX Runtime (or a device's driver) says that memory ran out. */

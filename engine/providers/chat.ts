@@ -71,6 +71,7 @@ export async function askAboutPicture(endpoint: ChatEndpoint, question: PictureQ
     maxRetries: 0,
     timeout: endpoint.timeoutMs,
   });
+  const { told, data } = pictureQuestion(question);
   let reply: unknown;
   try {
     reply = await client.chat.completions.create(
@@ -79,11 +80,11 @@ export async function askAboutPicture(endpoint: ChatEndpoint, question: PictureQ
         max_tokens: question.maxTokens,
         temperature: question.temperature,
         messages: [
-          { role: 'system', content: `${question.instructions} ${DATA_ONLY}` },
+          { role: 'system', content: told },
           {
             role: 'user',
             content: [
-              { type: 'text', text: dataOf(question) },
+              { type: 'text', text: data },
               { type: 'image_url', image_url: { url: dataUrl(question) } },
             ],
           },
@@ -97,8 +98,12 @@ export async function askAboutPicture(endpoint: ChatEndpoint, question: PictureQ
   return answerOf(reply, endpoint);
 }
 
-function dataOf({ caption, earlier }: PictureQuestion): string {
-  return JSON.stringify(earlier.length === 0 ? { caption } : { caption, earlier_feedback: earlier });
+/** What a model is told, and the data that it is to judge, as any vision model is given them. */
+export function pictureQuestion({ instructions, caption, earlier }: Pick<PictureQuestion, 'instructions' | 'caption' | 'earlier'>) {
+  return {
+    told: `${instructions} ${DATA_ONLY}`,
+    data: JSON.stringify(earlier.length === 0 ? { caption } : { caption, earlier_feedback: earlier }),
+  };
 }
 
 function dataUrl({ picture, mediaType }: PictureQuestion): string {

@@ -1,0 +1,61 @@
+import { ModelOutputInvalid } from '../errors.js';
+
+/** What a model's words are held against. */
+export interface AskedFor {
+  caption: string;
+  /** What the model was told beside the caption; a source that has no words of its own leaves it out. */
+  instructions?: string;
+  /** A new prompt is asked for, which may keep the caption as it is. */
+  rewrites?: boolean;
+  /** What the answer was billed, in US dollars. */
+  usd?: number;
+}
+
+/** Words, and signs of scripts that part none. */
+const WORDS = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|[\p{L}\p{M}\p{N}]+/gu;
+/** Longest run of words that is looked for again and again. */
+const LONGEST_NGRAM = 16;
+/** A run of so many words may also stand in the instructions by chance. */
+const FEW_WORDS = 5;
+
+/**
+ * Throws ModelOutputInvalid where a model's words are of no use as feedback: none, the same words over and over, or the caption or the
+ * instructions given back. The one check of what any model writes.
+ */
+export function checkFeedback(text: string, { caption, instructions = '', rewrites = false, usd }: AskedFor): void {
+  const words = wordsOf(text);
+  const problem =
+    words.length === 0
+      ? 'nothing'
+      : repeated(words) !== null
+        ? `the same over and over (${repeated(words)})`
+        : !rewrites && sameWords(words, wordsOf(caption))
+          ? 'the caption again'
+          : echoes(words, wordsOf(instructions))
+            ? 'its instructions again'
+            : null;
+  if (problem !== null) throw new ModelOutputInvalid(`the feedback model wrote ${problem}: ${shown(text)}`, { usd });
+}
+
+const wordsOf = (text: string): string[] => text.toLowerCase().match(WORDS) ?? [];
+const sameWords = (a: string[], b: string[]): boolean => a.length === b.length && a.every((word, i) => word === b[i]);
+const shown = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
+
+/** An n-gram that stands there again and again without a break: four times, and a longer one than three words three times. */
+function repeated(words: string[]): string | null {
+  for (let size = 1; size <= LONGEST_NGRAM; size++) {
+    const times = size <= 3 ? 4 : 3;
+    let same = 0;
+    for (let i = size; i < words.length; i++) {
+      same = words[i] === words[i - size] ? same + 1 : 0;
+      if (same === size * (times - 1)) return words.slice(i - size + 1, i + 1).join(' ');
+    }
+  }
+  return null;
+}
+
+/** Whether the words are a part of the instructions, or hold them. */
+function echoes(words: string[], instructions: string[]): boolean {
+  const [inner, outer] = words.length <= instructions.length ? [words, instructions] : [instructions, words];
+  return inner.length > FEW_WORDS && ` ${outer.join(' ')} `.includes(` ${inner.join(' ')} `);
+}

@@ -1,0 +1,48 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InvalidInput } from '../../../core/errors.js';
+import { readModelJson } from '../model-json.js';
+
+const ids = z.union([z.int().transform((id) => [id]), z.array(z.int())]).nullish();
+const id = z.int().nullish();
+const own = z.looseObject({
+  eos_token_id: ids,
+  bos_token_id: id,
+  decoder_start_token_id: id,
+  vocab_size: id,
+  is_encoder_decoder: z.boolean().nullish(),
+});
+const schema = own.extend({ text_config: own.nullish() });
+export type LanguageConfig = z.output<typeof schema>;
+
+/** What a language model begins and ends its texts with. */
+export interface TextEnds {
+  /** Any of them ends a text. */
+  endIds: number[];
+  decoderStartId: number | undefined;
+}
+
+/** Throws InvalidInput, which names the file. */
+export async function loadLanguageConfig(folder: string, name = 'config.json'): Promise<LanguageConfig> {
+  const file = join(folder, name);
+  const parsed = schema.safeParse(await readModelJson(file));
+  if (!parsed.success) throw new InvalidInput(`${file}: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** By `generation_config.json`, and where it is silent by `config.json`; the rest of the former is the recipe's to say. */
+export async function loadTextEnds(folder: string): Promise<TextEnds> {
+  const config = await loadLanguageConfig(folder);
+  const name = 'generation_config.json';
+  const hasGeneration = await access(join(folder, name)).then(
+    () => true,
+    () => false,
+  );
+  const places = [hasGeneration ? await loadLanguageConfig(folder, name) : {}, config.text_config ?? {}, config];
+  const first = <K extends 'eos_token_id' | 'decoder_start_token_id'>(key: K) =>
+    places.map((place) => place[key]).find((value) => value !== null && value !== undefined);
+  const endIds = first('eos_token_id');
+  if (!endIds) throw new InvalidInput(`${join(folder, name)} names no eos_token_id, so no text would end`);
+  return { endIds, decoderStartId: first('decoder_start_token_id') ?? undefined };
+}

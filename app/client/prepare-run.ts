@@ -60,7 +60,9 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
 
 async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntry> {
   const folder = loaded.resolvePath(path);
-  await checkModelFolder(folder, modelKind(loaded, path));
+  const kind = modelKind(loaded, path);
+  const edits = kind === 'text-to-image' && loaded.recipe.arms.some(({ strength }) => strength !== undefined);
+  await checkModelFolder(folder, kind, edits ? ['vae_encoder/model.onnx'] : []);
   const pack = await readPack(folder);
   if (pack) await verifyPack(folder);
   return { path: folder, digest: await modelDigest(folder), trainedOn: pack?.trainedOn.digests ?? [] };

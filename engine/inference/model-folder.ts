@@ -64,7 +64,7 @@ const LAYOUTS: Record<ModelKind, Layout> = {
       'model_index.json',
       'scheduler/scheduler_config.json',
       'text_encoder/model.onnx',
-      'tokenizer/tokenizer.json',
+      ['tokenizer/tokenizer.json', 'tokenizer/merges.txt'],
       'tokenizer/tokenizer_config.json',
       'unet/config.json',
       'unet/model.onnx',
@@ -95,11 +95,11 @@ const LAYOUTS: Record<ModelKind, Layout> = {
   },
 };
 
-/** Throws InvalidInput that lists every missing file and how such a folder is made. */
-export async function checkModelFolder(folder: string, kind: ModelKind): Promise<void> {
+/** Throws InvalidInput that lists every missing file and how such a folder is made. @param also files that this use of the model needs beside the rest */
+export async function checkModelFolder(folder: string, kind: ModelKind, also: readonly string[] = []): Promise<void> {
   const { files, command } = LAYOUTS[kind];
   const present = new Set(await modelFiles(folder));
-  const missing = files.map((file) => [file].flat()).filter((choices) => !choices.some((file) => present.has(file)));
+  const missing = [...files, ...also].map((file) => [file].flat()).filter((choices) => !choices.some((file) => present.has(file)));
   if (missing.length === 0) return;
   const names = missing.map((choices) => choices.join(' or ')).join(', ');
   throw new InvalidInput(`${folder} is no complete ${kind} model, missing: ${names}. Made by: ${command}`);

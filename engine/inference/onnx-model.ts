@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { Tensor, type InferenceSession } from 'onnxruntime-node';
 import { DeviceLost, InvalidInput, OutOfMemory, RefineError } from '../../core/errors.js';
+import { fromHalves, toHalves } from './half-float.js';
 
 /** A model's input as the file declares it: symbolic dimensions are strings. */
 export interface ModelInput {
@@ -44,12 +45,18 @@ export class OnnxModel {
     if (others.length > 0) throw new InvalidInput(`${this.label} also needs ${others.join(', ')}, which this pipeline does not give`);
   }
 
-  /** `values` (row by row) as a tensor of the input's declared type: float32, or int32 and int64, which cut off fractions as optimum's do. */
+  get outputNames(): readonly string[] {
+    return this.session.outputNames;
+  }
+
+  /** `values` (row by row) as a tensor of the input's declared type: float32, float16, or int32 and int64, which cut off fractions as optimum's do. */
   tensor(name: string, values: ArrayLike<number>, dims: readonly number[]): Tensor {
     const { type } = this.input(name);
     switch (type) {
       case 'float32':
         return new Tensor('float32', values instanceof Float32Array ? values : Float32Array.from(values), dims);
+      case 'float16':
+        return new Tensor('float16', toHalves(values), dims);
       case 'int64':
         return new Tensor(
           'int64',
@@ -60,30 +67,41 @@ export class OnnxModel {
         return new Tensor('int32', Int32Array.from(values), dims);
       default:
         throw new InvalidInput(
-          `${this.label}: input ${name} is ${type}; float32, int32 and int64 are supported (export with --dtype fp32)`,
+          `${this.label}: input ${name} is ${type}; float32, float16, int32 and int64 are supported (export with --dtype fp32 or fp16)`,
         );
     }
   }
 
+  /** As {@link runAll}, of one output: `output`, or its first one where none is named. */
+  async run(feeds: Record<string, Tensor>, output: string = this.session.outputNames[0]!): Promise<FloatTensor> {
+    return (await this.runAll(feeds, [output]))[0]!;
+  }
+
   /**
-   * Runs the model and returns the output called `output`, or its first one where none is named. Blocks the event loop.
+   * Runs the model and returns the named outputs, float16 and truth values as float32. Blocks the event loop.
    * Throws OutOfMemory; InvalidInput when there is no such output; Unexpected for other failures of the runtime.
    */
-  async run(feeds: Record<string, Tensor>, output: string = this.session.outputNames[0]!): Promise<FloatTensor> {
-    if (!this.session.outputNames.includes(output)) {
-      throw new InvalidInput(`${this.label} has no output ${output}; it has ${this.session.outputNames.join(', ')}`);
+  async runAll(feeds: Record<string, Tensor>, outputs: readonly string[]): Promise<FloatTensor[]> {
+    const unknown = outputs.find((output) => !this.session.outputNames.includes(output));
+    if (unknown !== undefined) {
+      throw new InvalidInput(`${this.label} has no output ${unknown}; it has ${this.session.outputNames.join(', ')}`);
     }
-    let tensor: InferenceSession.OnnxValueMapType[string] | undefined;
+    let results: InferenceSession.OnnxValueMapType;
     try {
-      tensor = (await this.session.run(feeds, [output]))[output];
+      results = await this.session.run(feeds, outputs);
     } catch (error) {
       const message = `${this.label}: ${(error as Error).message}`;
       if (isOutOfMemory(message)) throw new OutOfMemory(message, { cause: error });
       if (isDeviceLost(message)) throw new DeviceLost(message, { cause: error });
       throw new RefineError('Unexpected', message, { cause: error });
     }
-    if (!(tensor?.data instanceof Float32Array)) throw new InvalidInput(`${this.label}: output ${output} is not float32`);
-    return { data: tensor.data, dims: tensor.dims };
+    return outputs.map((output) => {
+      const { type, data, dims } = results[output] as Tensor;
+      if (type === 'float32') return { data: data as Float32Array, dims };
+      if (type === 'bool') return { data: Float32Array.from(data as Uint8Array), dims };
+      if (type !== 'float16') throw new InvalidInput(`${this.label}: output ${output} is ${type}, not float32, float16 or bool`);
+      return { data: data instanceof Uint16Array ? fromHalves(data) : Float32Array.from(data as unknown as ArrayLike<number>), dims };
+    });
   }
 
   /** Frees what it holds; it must not be run again. */

@@ -7,6 +7,6 @@ import { TestEnvironment } from 'jest-environment-node';
 export default class OnnxEnvironment extends TestEnvironment {
   constructor(config, context) {
     super(config, context);
-    Object.assign(this.global, { Float32Array, Int32Array, BigInt64Array, Uint8Array, ArrayBuffer });
+    Object.assign(this.global, { Float32Array, Int32Array, BigInt64Array, Uint8Array, Uint16Array, ArrayBuffer });
   }
 }

@@ -145,10 +145,10 @@ def export(pipe: StableDiffusionPipeline | StableDiffusionXLPipeline, folder: Pa
         done = subprocess.run([*command, str(folder)], capture_output=True, text=True)
         if done.returncode != 0 or "newly initialized" in done.stderr:
             raise SystemExit(f"{folder.name}: {done.stdout}{done.stderr}")
-    index = folder / "model_index.json"
-    fields = json.loads(index.read_text())
-    fields.pop("_name_or_path")  # A folder of this machine's.
-    index.write_text(json.dumps(fields, indent=2) + "\n")
+    for file in [folder / "model_index.json", *folder.glob("*/config.json")]:
+        fields = json.loads(file.read_text())
+        fields.pop("_name_or_path", None)  # A folder of this machine's.
+        file.write_text(json.dumps(fields, indent=2) + "\n")
 
 
 Parts = list[tuple[list[int], list[float]]]

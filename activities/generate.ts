@@ -30,26 +30,33 @@ export class LeftHalfMade extends RefineError {
   }
 }
 
-/** A picture from a prompt and a seed. Its parents are the feedback texts in the prompt. */
+/** A picture from a prompt and a seed, or from a picture as well. Its parents are the feedback texts in the prompt, and that picture. */
 export function generateStep(services: ActivityServices): StepDefinition<GenerateInput, Made> {
   return {
     step: 'generate',
     version: 1,
-    async prepare({ manifest, store }, { item, at, prompt: refined }) {
-      const { model, scheduler, numInferenceSteps, guidanceScale, negativePrompt, height, width } = manifest.recipe.generator;
+    async prepare({ manifest, store }, { item, at, prompt: refined, start }) {
+      const { model, scheduler, numInferenceSteps, guidanceScale, negativePrompt, height, width, promptWeights, vaeTiling } =
+        manifest.recipe.generator;
       const texts = await Promise.all(refined.parts.map((part) => readText({ store }, part)));
       const prompt = promptText(refined, texts, manifest.recipe.glossary);
       const seed = seedOf(manifest.recipe.seed, item.id, at.draw);
       return {
-        inputs: lineage(refined),
-        params: { prompt, negativePrompt, scheduler, numInferenceSteps, guidanceScale, height, width, seed },
+        inputs: [...lineage(refined), ...(start ? [start.image.digest] : [])],
+        params: {
+          ...{ prompt, negativePrompt, scheduler, numInferenceSteps, guidanceScale, height, width, seed },
+          // Absent where not asked for: the keys of steps without them stay what they were.
+          ...(promptWeights ? { promptWeights } : {}),
+          ...(vaeTiling ? { vaeTiling } : {}),
+          ...(start ? { start: { image: start.image.digest, strength: start.strength } } : {}),
+        },
         model: modelIdentity(manifest, model),
         runtime: manifest.runtime,
         draw: at.draw,
       };
     },
     async execute({ manifest, store }, _input, { inputs, params }, { key, signal, progress, started }) {
-      const request = params as unknown as Omit<GenerateRequest, 'model'>;
+      const request = await generateRequest(store, params);
       const model = services.modelFolder(manifest, manifest.recipe.generator.model);
       const found = await store.checkpoints.find(key);
       const resume = found && decodeCheckpoint(found);
@@ -80,6 +87,16 @@ export function generateStep(services: ActivityServices): StepDefinition<Generat
     },
     read: ({ outputs, values }) => ({ image: outputs['image']!, seed: values['seed'] as number, tokens: values['tokens'] as Tokens }),
   };
+}
+
+/** What the host is asked for, from the parameters of a generate step; the picture that it edits is read from the store. */
+export async function generateRequest(
+  store: Pick<RunContext['store'], 'getArtifact'>,
+  params: Record<string, unknown>,
+): Promise<Omit<GenerateRequest, 'model'>> {
+  const start = params['start'] as { image: Digest; strength: number } | undefined;
+  const picture = start && { image: await store.getArtifact(start.image), strength: start.strength };
+  return { ...(params as unknown as Omit<GenerateRequest, 'model' | 'start'>), ...(picture ? { start: picture } : {}) };
 }
 
 /**

@@ -105,8 +105,10 @@ class RecordedSteps implements Steps {
     return this.lender === null ? this : new RecordedSteps(this.services, this.run, this.lender, null, this.failures, this, this.counted);
   }
 
-  generate: Steps['generate'] = async (at, prompt) =>
-    this.keep(at, 'generate', '', await this.find(generateStep(this.services), at, { item: this.item, at, prompt }));
+  generate: Steps['generate'] = async (at, prompt, start) => {
+    const input = { item: this.item, at, prompt, ...(start ? { start } : {}) };
+    return this.keep(at, 'generate', '', await this.find(generateStep(this.services), at, input));
+  };
 
   embed: Steps['embed'] = async (at, wanted) => {
     // All are looked up, though one is missing: the others are kept.

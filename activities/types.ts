@@ -13,6 +13,7 @@ import type {
   RunRef,
   RunState,
   ScoreResult,
+  StartImage,
   Spent,
   StepAt,
   StepCounts,
@@ -112,6 +113,8 @@ export type StepFailureDetails = [attempt: number, goesOnAt: string | null, fail
 
 export interface GenerateInput extends StepInput {
   prompt: RefinedPrompt;
+  /** The picture that is edited; absent: the new one begins with noise alone. */
+  start?: StartImage;
 }
 export interface EmbedInput extends StepInput {
   wanted: EmbedRequest[];

@@ -36,6 +36,8 @@ export interface ArmPlan {
   refine: RefinerName;
   feedbackWeight: number;
   seeds: 'keep' | 'new';
+  /** See `ArmRecipe`. */
+  strength?: number;
 }
 
 export type FeedbackSource = FeedbackRecipe['source'];
@@ -184,7 +186,7 @@ export function itemPlan(recipe: Recipe): ItemPlan {
 }
 
 function armPlan(recipe: Recipe, arm: ArmRecipe): ArmPlan {
-  const { name, oracle, feedback, refine, feedbackWeight, seeds } = arm;
+  const { name, oracle, feedback, refine, feedbackWeight, seeds, strength } = arm;
   const from = feedback?.source === 'shuffled' ? recipe.arms.find((other) => other.name === feedback.from) : undefined;
   const mirrored = from?.feedback && FEEDBACK_KINDS[from.feedback.source].looks ? from : undefined;
   return {
@@ -196,6 +198,7 @@ function armPlan(recipe: Recipe, arm: ArmRecipe): ArmPlan {
     refine,
     feedbackWeight,
     seeds,
+    ...(strength === undefined ? {} : { strength }),
     ...(mirrored ? { mirrors: armPlan(recipe, mirrored) } : {}),
   };
 }

@@ -42,6 +42,10 @@ export interface GeneratorRecipe {
   /** Pixels; `null`: the model's own size. */
   height: number | null;
   width: number | null;
+  /** Absent: brackets in prompts are brackets, not word weights. */
+  promptWeights?: true;
+  /** Absent: the VAE sees every picture as a whole. */
+  vaeTiling?: true;
   /** Who generates: `onnx` is the folder, on the run's own devices. */
   provider: string;
 }
@@ -136,6 +140,8 @@ export interface ArmRecipe {
   feedbackWeight: number;
   /** `keep`: round 0's seed in every round; `new`: a fresh draw each round. */
   seeds: 'keep' | 'new';
+  /** Pictures are edits of the previous round's, by this share of the denoising steps; absent: each begins with noise alone. */
+  strength?: number;
 }
 
 export interface ScoreRecipe {

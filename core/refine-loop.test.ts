@@ -22,7 +22,7 @@ const PLAN: ItemPlan = {
 };
 const ITEM: ItemInput = { caption: { text: 'a cat' }, trueImage: ref('true'), feedbackRounds: { written: 2, placebo: 2 }, partner: null };
 
-type Calls = Array<{ step: string; at: StepAt; prompt?: string; of?: string }>;
+type Calls = Array<{ step: string; at: StepAt; prompt?: string; of?: string; start?: string }>;
 
 /** Steps that write down what was asked of them; scores by arm and round. */
 function steps(
@@ -39,8 +39,9 @@ function steps(
   };
   return {
     partner: () => steps(calls, scoreOf, fail, 'partner'),
-    async generate(at, { parts }) {
+    async generate(at, { parts }, start) {
       call('generate', at, parts.map((p) => p.text).join('|'));
+      if (start) calls.at(-1)!.start = `${start.image.digest} ${start.strength}`;
       return { ...meta, image: ref(`${at.arm}-${at.round}-${at.draw}`), seed: at.draw, tokens: { used: 3, cut: 0 } };
     },
     async embed(at, wanted) {
@@ -68,6 +69,21 @@ test('round 0 is made once and every arm goes on from it', async () => {
   expect(generated.filter((c) => c.at.arm === null)).toEqual([{ step: 'generate', at: { arm: null, round: 0, draw: 0 }, prompt: 'a cat' }]);
   expect(new Set(outcome.arms.map((arm) => arm.rounds[0]!.image.digest)).size).toBe(1);
   expect(outcome.spent).toEqual({ images: 7, seconds: expect.any(Number), usd: 0 });
+});
+
+test('an arm with a strength edits its last picture, and what is made for its placebo does, too', async () => {
+  const calls: Calls = [];
+  const model: ArmPlan = { name: 'opt', oracle: false, source: 'opt', ...REST, seeds: 'keep', strength: 0.6 };
+  const arms = [CONTROL, model, { ...PLACEBO, strength: 0.4, mirrors: model }];
+  await refineLoop({ ...PLAN, arms }, { ...ITEM, partner: { caption: { text: 'a dog' } } }, steps(calls));
+  const starts = (of: string | undefined, arm: string | null) =>
+    calls.filter((c) => c.step === 'generate' && c.of === of && c.at.arm === arm).map((c) => c.start);
+  expect(starts(undefined, null)).toEqual([undefined]);
+  expect(starts(undefined, 'control')).toEqual([undefined, undefined]);
+  expect(starts(undefined, 'opt')).toEqual(['sha256:null-0-0 0.6', 'sha256:opt-1-0 0.6']);
+  expect(starts(undefined, 'placebo')).toEqual(['sha256:null-0-0 0.4', 'sha256:placebo-1-1 0.4']);
+  expect(starts('partner', null)).toEqual([undefined]);
+  expect(starts('partner', 'opt')).toEqual(['sha256:null-0-0 0.6']);
 });
 
 test('control draws fresh seeds on the caption; feedback arms keep the seed unless told otherwise', async () => {

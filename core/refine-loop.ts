@@ -12,6 +12,7 @@ import type {
   RefinedPrompt,
   RoundOutcome,
   ScoreResult,
+  StartImage,
   StepAt,
   StepFailure,
   StepMeta,
@@ -60,7 +61,8 @@ export interface Critique {
  * A step that failed for good throws {@link StepFailed}.
  */
 export interface Steps {
-  generate(at: StepAt, prompt: RefinedPrompt): Promise<GenerateResult>;
+  /** @param start the picture that is edited; `null`: the new one begins with noise alone */
+  generate(at: StepAt, prompt: RefinedPrompt, start: StartImage | null): Promise<GenerateResult>;
   /** Several at once, because each trip to a device's queue costs more than a small encoder; results in the order of the requests. */
   embed(at: StepAt, wanted: EmbedRequest[]): Promise<EmbedResult[]>;
   feedback(at: StepAt, arm: string, critique: Critique): Promise<FeedbackResult>;
@@ -134,7 +136,7 @@ export async function refineLoop(plan: ItemPlan, item: ItemInput, steps: Steps):
 
 async function runRepeat(loop: Loop, repeat: number): Promise<ArmOutcome[]> {
   const start: StepAt = { arm: null, round: 0, draw: repeat * REPEAT_STRIDE };
-  const round0 = await makeRound(loop, start, refiners.append(loop.item.caption, []), null);
+  const round0 = await makeRound(loop, start, refiners.append(loop.item.caption, []), null, null);
   return Promise.all(loop.plan.arms.map((arm) => runArm(loop, arm, round0, repeat)));
 }
 
@@ -158,7 +160,8 @@ async function runArm(loop: Loop, arm: ArmPlan, round0: RoundOutcome, repeat: nu
         break;
       }
       if (written) feedback.push(written.result.feedback);
-      const round = await makeRound(loop, at, refiners[arm.refine](item.caption, feedback, arm.feedbackWeight), written);
+      const prompt = refiners[arm.refine](item.caption, feedback, arm.feedbackWeight);
+      const round = await makeRound(loop, at, prompt, startOf(arm, rounds.at(-1)!.image), written);
       rounds.push(round);
     }
   } catch (error) {
@@ -183,6 +186,11 @@ async function runArm(loop: Loop, arm: ArmPlan, round0: RoundOutcome, repeat: nu
 function stepAt(arm: ArmPlan, round: number, repeat: number): StepAt {
   const fresh = arm.source === null || arm.seeds === 'new';
   return { arm: arm.name, round, draw: repeat * REPEAT_STRIDE + (fresh ? round : 0) };
+}
+
+/** What an arm's next picture begins with. */
+function startOf({ strength }: ArmPlan, previous: ArtifactRef | undefined): StartImage | null {
+  return strength === undefined || previous === undefined ? null : { image: previous, strength };
 }
 
 /** Keys of the steps that led to the last picture; what scores took is no part of it. */
@@ -232,6 +240,7 @@ class Lender {
   private readonly writer: Writer;
   private readonly feedback: TextArtifact[] = [];
   private readonly trail: string[] = [];
+  private picture: ArtifactRef | undefined;
 
   constructor(
     private readonly loop: Loop,
@@ -248,6 +257,7 @@ class Lender {
     try {
       const drawn = await this.draw(partner.caption, round - 1);
       this.trail.push(drawn.key);
+      this.picture = drawn.image;
       const written = await this.writer.write(stepAt(this.arm, round, this.repeat), drawn.image, this.feedback, this.trail);
       this.feedback.push(written.result.feedback);
       this.trail.push(...Object.values(written.keys));
@@ -262,13 +272,19 @@ class Lender {
   private draw(caption: TextValue, round: number): Promise<GenerateResult> {
     const at: StepAt = round === 0 ? { arm: null, round, draw: this.repeat * REPEAT_STRIDE } : stepAt(this.arm, round, this.repeat);
     const prompt = refiners[round === 0 ? 'append' : this.arm.refine](caption, this.feedback, this.arm.feedbackWeight);
-    return generateUsable(this.steps, at, prompt, this.loop.tally);
+    return generateUsable(this.steps, at, prompt, startOf(this.arm, this.picture), this.loop.tally);
   }
 }
 
-async function makeRound(loop: Loop, at: StepAt, prompt: RefinedPrompt, written: Written | null): Promise<RoundOutcome> {
+async function makeRound(
+  loop: Loop,
+  at: StepAt,
+  prompt: RefinedPrompt,
+  start: StartImage | null,
+  written: Written | null,
+): Promise<RoundOutcome> {
   const { plan, item, steps, tally } = loop;
-  const generated = await generateUsable(steps, at, prompt, tally);
+  const generated = await generateUsable(steps, at, prompt, start, tally);
   const wanted = pictureRequests(plan, item, generated.image);
   const results = wanted.length > 0 ? await steps.embed(at, wanted) : [];
   const embeddings: Record<string, ArtifactRef> = {};
@@ -315,9 +331,15 @@ async function embedOne(steps: Steps, at: StepAt, wanted: EmbedRequest, tally: T
 }
 
 /** A picture that is unusable (NaN, black, blocked) is drawn anew, and every attempt at it counts. */
-async function generateUsable(steps: Steps, at: StepAt, prompt: RefinedPrompt, tally: Tally): Promise<GenerateResult> {
+async function generateUsable(
+  steps: Steps,
+  at: StepAt,
+  prompt: RefinedPrompt,
+  start: StartImage | null,
+  tally: Tally,
+): Promise<GenerateResult> {
   const generated = await withRedraws(at, (drawn) =>
-    steps.generate(drawn, prompt).catch((error: unknown) => {
+    steps.generate(drawn, prompt, start).catch((error: unknown) => {
       if (error instanceof StepFailed) tally.addLostImages(error.failure.attempt);
       throw error;
     }),

@@ -132,6 +132,13 @@ export interface RefinedPrompt {
   parts: PromptPart[];
 }
 
+/** The picture that a generation edits, instead of beginning with noise alone. */
+export interface StartImage {
+  image: ArtifactRef;
+  /** Share of the denoising steps that are made: how far the new picture may go from this one. */
+  strength: number;
+}
+
 export type ArmState = 'improved' | 'unchanged' | 'worse' | 'failed';
 export type ItemState = 'improved' | 'unchanged' | 'uncurable' | 'failed' | 'skipped' | 'cancelled';
 export type RunState =

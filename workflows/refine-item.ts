@@ -119,8 +119,8 @@ class ItemSteps implements Steps {
     return partner === null ? this : new ItemSteps(this.input, this.recalled, partner, this.failures, this.devices);
   }
 
-  generate: Steps['generate'] = (at, prompt) =>
-    this.once('generate', at, 'generate', 'image', (a) => a.generateImage({ item: this.item, at, prompt }));
+  generate: Steps['generate'] = (at, prompt, start) =>
+    this.once('generate', at, 'generate', 'image', (a) => a.generateImage({ item: this.item, at, prompt, ...(start ? { start } : {}) }));
 
   embed: Steps['embed'] = async (at, wanted) => {
     const named = wanted.map((request) => ({ request, name: this.nameOf('embed', at, `:${request.subject.role}`) }));

@@ -60,7 +60,9 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
 
 async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntry> {
   const folder = loaded.resolvePath(path);
-  for (const kind of modelKinds(loaded, path)) await checkModelFolder(folder, kind);
+  const kinds = modelKinds(loaded, path);
+  const edits = kinds.has('text-to-image') && loaded.recipe.arms.some(({ strength }) => strength !== undefined);
+  for (const kind of kinds) await checkModelFolder(folder, kind, kind === 'text-to-image' && edits ? ['vae_encoder/model.onnx'] : []);
   const pack = await readPack(folder);
   if (pack) await verifyPack(folder);
   return { path: folder, digest: await modelDigest(folder), trainedOn: pack?.trainedOn.digests ?? [] };

@@ -30,7 +30,7 @@ function* providerFindings({ generator }: RecipeShape): Iterable<CrossFinding> {
   };
 }
 
-function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
+function* armFindings({ arms, generator }: RecipeShape): Iterable<CrossFinding> {
   const controls = arms.filter((arm) => arm.feedback === null);
   for (const [i, arm] of arms.entries()) {
     const at = (...keys: string[]): FieldPath => ['arms', i, ...keys];
@@ -43,6 +43,23 @@ function* armFindings({ arms }: RecipeShape): Iterable<CrossFinding> {
       };
     }
     const { feedback } = arm;
+    if (arm.strength !== null) {
+      const steps = generator.num_inference_steps;
+      if (Math.trunc(steps * arm.strength) < 1) {
+        yield {
+          path: at('strength'),
+          also: [['generator', 'num_inference_steps']],
+          message: `${arm.strength} of ${steps} steps leaves none to make: at least ${(1 / steps).toPrecision(2)}`,
+        };
+      }
+      if (feedback === null) {
+        yield {
+          path: at('strength'),
+          also: [at('feedback')],
+          message: 'the control draws new images and edits none; give strength to an arm with feedback',
+        };
+      }
+    }
     if (feedback === null) {
       const others = arms.flatMap((other, j) => (other.feedback === null && j !== i ? [['arms', j, 'feedback']] : []));
       if (arm !== controls[0]) {

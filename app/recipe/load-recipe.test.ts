@@ -25,6 +25,24 @@ async function refusal(text: string, overrides: string[] = []): Promise<string[]
 
 const edited = (from: string | RegExp, to: string) => FULL_RECIPE.replace(from, to);
 
+test('an arm that edits its pictures: its placebo does, too; not the control, and not without a step to make', async () => {
+  const text = (strength: number, arm = 'written') => `name: edits
+dataset: { uri: ./data }
+generator: { model: ../pack/diffusion, num_inference_steps: 10, prompt_weights: true, vae_tiling: true }
+arms:
+  - { name: control${arm === 'control' ? `, strength: ${strength}` : ''} }
+  - { name: written, oracle: true, feedback: { source: dataset }${arm === 'written' ? `, strength: ${strength}` : ''} }
+  - { name: placebo, feedback: { source: shuffled, from: written } }
+`;
+  const { recipe } = await loadRecipe(await folder.write(text(0.6)));
+  expect(recipe.arms.map(({ strength }) => strength)).toEqual([undefined, 0.6, 0.6]);
+  expect(recipe.generator).toMatchObject({ promptWeights: true, vaeTiling: true });
+  expect(await refusal(text(0.05))).toEqual([
+    expect.stringMatching(/^6 arms\[1\].strength: 0.05 of 10 steps leaves none to make: at least 0.10$/),
+  ]);
+  expect(await refusal(text(0.6, 'control'))).toEqual([expect.stringMatching(/^5 arms\[0\].strength: the control draws new images/)]);
+});
+
 test('fills in every default and keeps paths as written', async () => {
   const loaded = await loadRecipe(await folder.write(MINIMAL));
   expect(loaded.recipe).toEqual({

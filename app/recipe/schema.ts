@@ -65,6 +65,18 @@ const generator = z.strictObject({
   negative_prompt: z.string().default('').describe('What the image should not show.'),
   height: pixels().describe("Image height in pixels, a multiple of 8; without it, the model's own."),
   width: pixels().describe("Image width in pixels, a multiple of 8; without it, the model's own."),
+  prompt_weights: z
+    .boolean()
+    .default(false)
+    .describe(
+      'True: `(word:1.3)` in captions, feedback and the negative prompt is a weight and `(word)` is 1.1, as in ComfyUI; `\\(` is a bracket. Off, brackets are text.',
+    ),
+  vae_tiling: z
+    .boolean()
+    .default(false)
+    .describe(
+      "True: pictures larger than the model's VAE was trained on are decoded in overlapping tiles, which takes less memory and changes them slightly.",
+    ),
   worker: worker('generates'),
 });
 
@@ -225,6 +237,15 @@ const arm = z.strictObject({
     .nullable()
     .default(null)
     .describe("`keep`: round 0's seed in every round; `new`: a fresh one each round. Without it `keep`, for a placebo what its arm has."),
+  strength: z
+    .number()
+    .min(0.01)
+    .max(1)
+    .nullable()
+    .default(null)
+    .describe(
+      "Each round edits the previous round's image (image to image) instead of drawing a new one: the share of denoising steps that are made, from 0.01 (next to nothing changes) to 1. 0.4 to 0.7 keeps the composition. Without it new images, for a placebo what its arm has.",
+    ),
 });
 
 const score = z.preprocess(

@@ -40,6 +40,9 @@ export function toRecipe(shape: RecipeShape): Recipe {
       height: generator.height,
       width: generator.width,
       provider: generator.provider,
+      // Absent where not asked for: recipes from before these fields keep their digest.
+      ...(generator.prompt_weights ? { promptWeights: true as const } : {}),
+      ...(generator.vae_tiling ? { vaeTiling: true as const } : {}),
     },
     rounds,
     arms: arms.map((arm) => toArm(arm, arms)),
@@ -71,6 +74,7 @@ export function toPlacement({ generator, arms, scores }: RecipeShape): Placement
 function toArm(arm: ArmShape, arms: readonly ArmShape[]): ArmRecipe {
   const { name, oracle, feedback } = arm;
   const from = feedback?.source === 'shuffled' ? arms.find((other) => other.name === feedback.from) : undefined;
+  const strength = arm.strength ?? from?.strength ?? null;
   const rewrites = (from ?? arm).feedback?.source === 'rewrite';
   return {
     name,
@@ -79,6 +83,7 @@ function toArm(arm: ArmShape, arms: readonly ArmShape[]): ArmRecipe {
     refine: arm.refine ?? from?.refine ?? (rewrites ? 'replace' : 'append'),
     feedbackWeight: arm.feedback_weight ?? from?.feedback_weight ?? 0.5,
     seeds: arm.seeds ?? from?.seeds ?? 'keep',
+    ...(strength === null ? {} : { strength }),
   };
 }
 

@@ -114,10 +114,20 @@ describe('InferenceHost', () => {
     expect(host.pid).not.toBe(pid);
   });
 
-  test.each(['ddim', 'dpmsolver++', 'unipc', 'euler_a'] as const)(
-    'killed at step 15 of 20, %s: at most 6 steps run again, and the picture is the same',
-    async (scheduler) => {
-      const slow = request({ numInferenceSteps: 20, height: 256, width: 256, scheduler });
+  test.each([
+    ['ddim', undefined],
+    ['dpmsolver++', undefined],
+    ['unipc', undefined],
+    ['euler_a', undefined],
+    ['euler_a', 0.8],
+    ['unipc', 0.8],
+  ] as const)(
+    'killed at step 15 of 20, %s, editing with strength %s: at most 6 steps run again, and the picture is the same',
+    async (scheduler, strength) => {
+      const size = { height: 256, width: 256 };
+      const { png: image } = await host.generate(request({ numInferenceSteps: 1, guidanceScale: 1, ...size }));
+      const steps = { numInferenceSteps: strength === undefined ? 20 : 25, ...size };
+      const slow = request({ ...steps, scheduler, ...(strength === undefined ? {} : { start: { image, strength } }) });
       const undisturbed = await host.generate(slow);
       let [last, done]: [Checkpoint | undefined, number] = [undefined, 0];
       const onProgress = (n: number) => {
@@ -127,9 +137,9 @@ describe('InferenceHost', () => {
       await expect(host.generate(slow, { onProgress, onCheckpoint: (checkpoint) => (last = checkpoint) })).rejects.toThrow(/SIGKILL/);
       const resume = decodeCheckpoint(encodeCheckpoint(last!))!;
       expect(done - resume.done).toBeLessThanOrEqual(6);
-      let steps = 0;
-      const resumed = await host.generate({ ...slow, resume }, { onProgress: () => steps++ });
-      expect(steps).toBe(20 - resume.done);
+      let made = 0;
+      const resumed = await host.generate({ ...slow, resume }, { onProgress: () => made++ });
+      expect(made).toBe(20 - resume.done);
       expect(Buffer.from(resumed.png).equals(undisturbed.png)).toBe(true);
     },
     120_000,

@@ -83,6 +83,7 @@ test('what may share a call: one model, one way of sampling, one size; texts nev
     { height: 64 },
     { batching: 'fast' },
     { resume: checkpoint },
+    { start: { image: new Uint8Array(1), strength: 0.5 } },
   ];
   for (const other of others) expect(batchKey(generate(other))).not.toBe(key);
   expect(batchKey({ name: 'embedText', request: { model: 'm', text: 'a' } })).toBe(

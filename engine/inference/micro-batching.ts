@@ -18,8 +18,11 @@ export type Feed = Record<string, Rows>;
 export function batchKey({ name, request }: Task): string | null {
   switch (name) {
     case 'generate': {
-      const { model, scheduler, numInferenceSteps, guidanceScale, height, width, batching, resume } = request;
-      return JSON.stringify([name, model, batching, scheduler, numInferenceSteps, guidanceScale > 1, height, width, resume?.done ?? 0]);
+      const { model, scheduler, numInferenceSteps, guidanceScale, height, width, batching, resume, start } = request;
+      return JSON.stringify([
+        ...[name, model, batching, scheduler, numInferenceSteps, guidanceScale > 1, height, width],
+        ...[resume?.done ?? 0, start?.strength ?? null],
+      ]);
     }
     case 'embedImage':
     case 'embedText':

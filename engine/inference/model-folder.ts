@@ -150,10 +150,13 @@ const LAYOUTS: Record<ModelKind, Layout> = {
 /** Every kind of model folder. */
 export const MODEL_KINDS = Object.keys(LAYOUTS) as ModelKind[];
 
-/** What keeps a folder from being a model of this kind: files that are missing, weights that are missing or cut short. Empty: it is whole. */
-export async function modelProblems(folder: string, kind: ModelKind): Promise<string[]> {
+/**
+ * What keeps a folder from being a model of this kind: files that are missing, weights that are missing or cut short. Empty: it is whole.
+ * @param also files that this use of the model needs beside the rest
+ */
+export async function modelProblems(folder: string, kind: ModelKind, also: readonly string[] = []): Promise<string[]> {
   const present = await modelFiles(folder);
-  const problems = LAYOUTS[kind].files
+  const problems = [...LAYOUTS[kind].files, ...also]
     .map((file) => [file].flat())
     .filter((choices) => !choices.some((file) => present.includes(file)))
     .map((choices) => `${choices.filter((file) => !OF_LOWER_PRECISION.test(file)).join(' or ')} is missing`);
@@ -166,9 +169,9 @@ export async function modelProblems(folder: string, kind: ModelKind): Promise<st
 /** The command that makes such a folder. */
 export const exportCommand = (kind: ModelKind): string => LAYOUTS[kind].command;
 
-/** Throws InvalidInput that lists every missing or incomplete file and how such a folder is made. */
-export async function checkModelFolder(folder: string, kind: ModelKind): Promise<void> {
-  const problems = await modelProblems(folder, kind);
+/** Throws InvalidInput that lists every missing or incomplete file and how such a folder is made. `also`: as of {@link modelProblems}. */
+export async function checkModelFolder(folder: string, kind: ModelKind, also: readonly string[] = []): Promise<void> {
+  const problems = await modelProblems(folder, kind, also);
   if (problems.length === 0) return;
   throw new InvalidInput(`${folder} is no complete ${kind} model: ${problems.join('; ')}. Made by: ${exportCommand(kind)}`);
 }

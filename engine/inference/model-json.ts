@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
 
 /** A string, or one of the three numbers that Python writes and JSON does not know. */
@@ -25,4 +26,11 @@ export async function readModelJson(file: string): Promise<unknown> {
   } catch (error) {
     throw new InvalidInput(`${file} is not valid JSON: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** One of them, checked. Throws InvalidInput, which names the file and each field that cannot be used. */
+export async function readModelConfig<T>(file: string, schema: z.ZodType<T>): Promise<T> {
+  const result = schema.safeParse(await readModelJson(file));
+  if (!result.success) throw new InvalidInput(`${file}: ${z.prettifyError(result.error)}`);
+  return result.data;
 }

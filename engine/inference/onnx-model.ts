@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { Tensor, type InferenceSession } from 'onnxruntime-node';
 import { DeviceLost, InvalidInput, OutOfMemory, RefineError } from '../../core/errors.js';
-import { fromFloat16, toFloat16 } from './float16.js';
+import { toFloat16, fromFloat16 } from './float16.js';
 import type { MakesRoom } from './loaded-models.js';
 
 /** A model's input as the file declares it: symbolic dimensions are strings. */
@@ -54,14 +54,14 @@ export class OnnxModel {
     if (others.length > 0) throw new InvalidInput(`${this.label} also needs ${others.join(', ')}, which this pipeline does not give`);
   }
 
-  /** `values` (row by row) as a tensor of the input's declared type: float32 and float16, or int32 and int64, which cut off fractions as optimum's do. */
+  /** `values` (row by row) as a tensor of the input's declared type: float32, float16, or int32 and int64, which cut off fractions as optimum's do. */
   tensor(name: string, values: ArrayLike<number>, dims: readonly number[]): Tensor {
     const { type } = this.input(name);
     switch (type) {
       case 'float32':
         return new Tensor('float32', values instanceof Float32Array ? values : Float32Array.from(values), dims);
       case 'float16':
-        return new Tensor('float16', toFloat16(values instanceof Float32Array ? values : Float32Array.from(values)), dims);
+        return new Tensor('float16', toFloat16(values), dims);
       case 'int64':
         return new Tensor(
           'int64',
@@ -72,32 +72,40 @@ export class OnnxModel {
         return new Tensor('int32', Int32Array.from(values), dims);
       default:
         throw new InvalidInput(
-          `${this.label}: input ${name} is ${type}; float32, float16, int32 and int64 are supported (export with --dtype fp32)`,
+          `${this.label}: input ${name} is ${type}; float32, float16, int32 and int64 are supported (export with --dtype fp32 or fp16)`,
         );
     }
   }
 
-  /**
-   * Runs the model and returns the output called `output`, or its first one where none is named. Blocks the event loop.
-   * Throws OutOfMemory; InvalidInput when there is no such output; Unexpected for other failures of the runtime.
-   */
+  /** As {@link runAll}, of one output: `output`, or its first one where none is named. */
   async run(feeds: Record<string, Tensor>, output: string = this.session.outputNames[0]!): Promise<FloatTensor> {
-    const tensor = (await this.runAll(feeds, [output]))[output];
-    const data = tensor && floatsOf(tensor);
-    if (!data) throw new InvalidInput(`${this.label}: output ${output} is neither float32 nor float16`);
-    return { data, dims: tensor.dims };
+    return (await this.runAll(feeds, [output]))[0]!;
   }
 
-  /** As {@link run}, for several outputs, in the types that the model gives them. */
-  async runAll(feeds: Record<string, Tensor>, outputs: string[]): Promise<Record<string, Tensor>> {
-    const missing = outputs.find((output) => !this.session.outputNames.includes(output));
-    if (missing !== undefined) {
-      throw new InvalidInput(`${this.label} has no output ${missing}; it has ${this.session.outputNames.join(', ')}`);
+  /**
+   * Runs the model and returns the named outputs, float16 and truth values as float32. Blocks the event loop.
+   * Throws OutOfMemory; InvalidInput when there is no such output; Unexpected for other failures of the runtime.
+   */
+  async runAll(feeds: Record<string, Tensor>, outputs: readonly string[]): Promise<FloatTensor[]> {
+    const results = await this.runRaw(feeds, outputs);
+    return outputs.map((output) => {
+      const tensor = results[output]!;
+      const data = floatsOf(tensor);
+      if (!data) throw new InvalidInput(`${this.label}: output ${output} is ${tensor.type}, not float32, float16 or bool`);
+      return { data, dims: tensor.dims };
+    });
+  }
+
+  /** As {@link runAll}, in the types that the model gives them: what goes straight into another graph. */
+  async runRaw(feeds: Record<string, Tensor>, outputs: readonly string[]): Promise<Record<string, Tensor>> {
+    const unknown = outputs.find((output) => !this.session.outputNames.includes(output));
+    if (unknown !== undefined) {
+      throw new InvalidInput(`${this.label} has no output ${unknown}; it has ${this.session.outputNames.join(', ')}`);
     }
     return this.withRoom(() => this.call(feeds, outputs));
   }
 
-  private async call(feeds: Record<string, Tensor>, outputs: string[]): Promise<Record<string, Tensor>> {
+  private async call(feeds: Record<string, Tensor>, outputs: readonly string[]): Promise<Record<string, Tensor>> {
     try {
       return await this.session.run(feeds, outputs);
     } catch (error) {
@@ -119,9 +127,10 @@ export class OnnxModel {
   }
 }
 
-/** A tensor's numbers from `start` to `end` as float32; `undefined` where it holds others than float32 and float16. */
+/** A tensor's numbers from `start` to `end` as float32; `undefined` where it holds others than float32, float16 and truth values. */
 export function floatsOf({ type, data }: Tensor, start = 0, end = data.length): Float32Array | undefined {
   if (data instanceof Float32Array) return start === 0 && end === data.length ? data : data.subarray(start, end);
+  if (type === 'bool') return Float32Array.from(data as Uint8Array).subarray(start, end);
   if (type !== 'float16') return undefined;
   // 16-bit words, or from Node 24 on a Float16Array.
   const { buffer, byteOffset } = data as Uint16Array;

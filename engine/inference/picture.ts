@@ -1,5 +1,6 @@
 import sharp from 'sharp';
-import { ModelOutputInvalid } from '../../core/errors.js';
+import { InvalidInput, ModelOutputInvalid } from '../../core/errors.js';
+import type { FloatTensor } from './onnx-model.js';
 import { roundHalfEven } from './schedulers/timesteps.js';
 
 const { fround } = Math;
@@ -19,6 +20,22 @@ export function toPixels(decoded: Float32Array, height: number, width: number): 
     }
   }
   return pixels;
+}
+
+/** An encoded picture as float32 [1, 3, height, width], -1..1, as diffusers' `VaeImageProcessor`. Throws InvalidInput where it cannot be decoded. */
+export async function fromPicture(image: Uint8Array): Promise<FloatTensor> {
+  try {
+    const { data, info } = await sharp(image).toColourspace('srgb').removeAlpha().raw().toBuffer({ resolveWithObject: true });
+    if (info.channels !== 3) throw new Error(`${info.channels} channels instead of 3`);
+    const area = info.height * info.width;
+    const values = new Float32Array(3 * area);
+    for (let channel = 0; channel < 3; channel++) {
+      for (let i = 0; i < area; i++) values[channel * area + i] = fround(2 * fround(data[i * 3 + channel]! / 255)) - 1;
+    }
+    return { data: values, dims: [1, 3, info.height, info.width] };
+  } catch (error) {
+    throw new InvalidInput(`the picture to start from cannot be decoded: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** The same pixels always give the same bytes: fixed settings, no metadata, no timestamp. */

@@ -1,4 +1,5 @@
 import { log, sinCos } from './cephes-float32.js';
+import { roundToFloat16 } from './float16.js';
 
 /** Length of the Mersenne Twister's state, and the distance at which it is mixed. */
 const N = 624;
@@ -49,16 +50,23 @@ export class TorchRandom {
     return (this.random() & 0xffffff) / 2 ** 24;
   }
 
-  /** `torch.randn(size)` in float32. */
-  randn(size: number): Float32Array {
+  /** `torch.randn(size)`; in float16 (torch 2.15) the float32 values rounded, and those beyond the last full block are other draws. */
+  randn(size: number, dtype: 'float32' | 'float16' = 'float32'): Float32Array {
+    const values = this.randn32(size, dtype === 'float16');
+    return dtype === 'float16' ? values.map(roundToFloat16) : values;
+  }
+
+  private randn32(size: number, isHalf: boolean): Float32Array {
     const values = new Float32Array(size);
     if (size < BLOCK) {
       for (let i = 0; i < size; i++) values[i] = this.normal();
       return values;
     }
-    for (let i = 0; i < size; i++) values[i] = this.uniform();
+    const rest = size % BLOCK;
+    // In float32 the rest is drawn once for nothing; in float16 it is not.
+    for (let i = 0; i < size - (isHalf ? rest : 0); i++) values[i] = this.uniform();
     for (let i = 0; i + BLOCK <= size; i += BLOCK) boxMuller(values, i);
-    if (size % BLOCK !== 0) {
+    if (rest !== 0) {
       // torch draws the last 16 anew, over values that a full block may have filled already.
       const tail = size - BLOCK;
       for (let i = tail; i < size; i++) values[i] = this.uniform();

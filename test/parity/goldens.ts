@@ -9,6 +9,16 @@ export function golden<T>(section: string): T {
   return parseModelJson(readFileSync(new URL(`models/training/goldens/${section}.json`, ROOT), 'utf8')) as T;
 }
 
+/** One file of `models/reference/goldens/`, written by `models/reference/<topic>.py`. */
+export function reference<T>(topic: string): T {
+  return parseModelJson(readFileSync(referencePath(`${topic}.json`), 'utf8')) as T;
+}
+
+/** Absolute path of a file or folder beside it. */
+export function referencePath(path: string): string {
+  return fileURLToPath(new URL(`models/reference/goldens/${path}`, ROOT));
+}
+
 /** Absolute path of a file or folder of the bundled pack. */
 export function packPath(path: string): string {
   return fileURLToPath(new URL(`models/packs/creatures/${path}`, ROOT));

@@ -4,9 +4,10 @@ import type { Command } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
 import { modelIdentity, type RunManifest } from '../../../core/recipe.js';
 import type { StepRecord } from '../../../core/types.js';
+import { generateRequest } from '../../../activities/generate.js';
 import { shownPrompt, type PromptText } from '../../../core/policy/refine.js';
-import { InferenceHost, modelDigest, runtimeOf, type GenerateRequest } from '../../../engine/inference/index.js';
-import { digestOfBytes } from '../../../engine/storage/index.js';
+import { InferenceHost, modelDigest, runtimeOf } from '../../../engine/inference/index.js';
+import { digestOfBytes, type Store } from '../../../engine/storage/index.js';
 import { lineageOf, type Lineage } from '../../client/lineage.js';
 import { integer, openRun, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
@@ -28,7 +29,7 @@ export function explainCommand(program: Command): void {
     const { run, store } = await openRun(runId, options);
     const lineage = await lineageOf(store, { runId, item, round, arm: options.arm, repeat: options.repeat });
     const manifest = (await store.run(runId).readManifest())!;
-    const again = options.remake === undefined ? null : await remake(lineage.steps[0]!, manifest, options.remake);
+    const again = options.remake === undefined ? null : await remake(store, lineage.steps[0]!, manifest, options.remake);
     const words = ['refineloop explain', runId, item, String(round), ...(lineage.arm === null ? [] : ['--arm', lineage.arm])];
     if (options.repeat > 0) words.push('--repeat', String(options.repeat));
     const made = { command: [...words, '--remake picture.png', '--store', run.storeUri].join(' '), remade: again };
@@ -70,8 +71,8 @@ interface Remade {
   why: string;
 }
 
-/** Runs the generate step from its record alone. @throws InvalidInput where the model is not here or is another one */
-async function remake(step: StepRecord, manifest: RunManifest, file: string): Promise<Remade> {
+/** Runs the generate step from its record and the pictures in the store alone. @throws InvalidInput where the model is not here or is another one */
+async function remake(store: Store, step: StepRecord, manifest: RunManifest, file: string): Promise<Remade> {
   const { model } = manifest.recipe.generator;
   const { provider } = manifest.runtime;
   const folder = manifest.models[model]!.path;
@@ -80,7 +81,7 @@ async function remake(step: StepRecord, manifest: RunManifest, file: string): Pr
     throw new InvalidInput(`the model in ${folder} is not the one that the run used (${found})`);
   const host = new InferenceHost({ provider, device: 0 });
   try {
-    const { png } = await host.generate({ model: folder, ...(step.params as unknown as Omit<GenerateRequest, 'model'>) });
+    const { png } = await host.generate({ model: folder, ...(await generateRequest(store, step.params)) });
     await writeFile(resolve(file), png);
     const digest = digestOfBytes(png);
     const same = digest === step.outputs['image']!.digest;

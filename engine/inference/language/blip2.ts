@@ -94,15 +94,15 @@ export class Blip2 {
     const { data, height, width } = await pixelValues(image, this.preprocessor);
     const { vision, qformer } = this.graphs;
     const pixels = vision.tensor('pixel_values', data, [1, 3, height, width]);
-    const { last_hidden_state: embeds } = await vision.runAll({ pixel_values: pixels }, ['last_hidden_state']);
-    return (await qformer.runAll({ image_embeds: embeds! }, ['language_model_inputs']))['language_model_inputs']!;
+    const { last_hidden_state: embeds } = await vision.runRaw({ pixel_values: pixels }, ['last_hidden_state']);
+    return (await qformer.runRaw({ image_embeds: embeds! }, ['language_model_inputs']))['language_model_inputs']!;
   }
 
   private async start(embeds: Tensor): Promise<Branch<Past>> {
     const { encoder, decoder } = this.graphs;
     if (!encoder) return this.decoder.read({ vectors: embeds });
     const names = crossNames(decoder);
-    const made = await encoder.runAll(
+    const made = await encoder.runRaw(
       { inputs_embeds: embeds },
       names.map((name) => name.replace('past_key_values', 'present')),
     );
@@ -116,7 +116,7 @@ const crossNames = (decoder: OnnxModel): string[] => decoder.inputNames.filter((
 
 async function vectors(embed: OnnxModel, ids: number[][]): Promise<Tensor> {
   const input = embed.tensor('input_ids', ids.flat(), [ids.length, ids[0]!.length]);
-  return (await embed.runAll({ input_ids: input }, ['inputs_embeds']))['inputs_embeds']!;
+  return (await embed.runRaw({ input_ids: input }, ['inputs_embeds']))['inputs_embeds']!;
 }
 
 /** Of [1, n, width] and [1, m, width] in one type: [1, n + m, width]. */

@@ -82,7 +82,7 @@ export class DecoderGraph implements TokenModel<Past> {
     give('position_ids', () => row(length, (i) => before + i), [rows, length]);
     give('num_logits_to_keep', () => [1], []);
     if (this.graph.inputNames.includes('use_cache_branch')) feeds['use_cache_branch'] = new Tensor('bool', [before > 0], [1]);
-    const made = await this.graph.runAll(feeds, this.outputs);
+    const made = await this.graph.runRaw(feeds, this.outputs);
     const grown = this.pastNames.map((name) => [name, split(made[presentOf(name)]!, rows)] as const);
     const last = lastRows(made['logits']!, rows);
     return pasts.map((past, i) => ({

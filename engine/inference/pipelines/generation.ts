@@ -3,7 +3,6 @@ import type { Feed } from '../micro-batching.js';
 import type { FloatTensor } from '../onnx-model.js';
 import { checkFinite } from '../picture.js';
 import type { NoiseSource, Scheduler } from '../schedulers/index.js';
-import { TorchRandom } from '../torch-random.js';
 import type { Checkpoint } from './checkpoint.js';
 import { classifierFreeGuidance } from './classifier-free-guidance.js';
 import type { GenerationHooks, TextToImageRequest } from './text-to-image.js';
@@ -16,6 +15,8 @@ const CHECKPOINT_SECONDS = 1;
 /** What the UNet reads of the prompts: float32 [2, tokens, width] (without the caption, with it), or [1, ...] without guidance. */
 export interface Conditioning {
   context: FloatTensor;
+  /** Further inputs by name, each as many rows. */
+  added: Record<string, FloatTensor>;
   tokens: Tokens;
 }
 
@@ -28,29 +29,32 @@ export class Generation {
   private readonly guided: boolean;
   private readonly begun: { at: number; done: number };
   private readonly context: FloatTensor;
-  private readonly noise: NoiseSource;
+  private readonly added: Record<string, FloatTensor>;
 
   /**
    * @param scheduler laid out for the request's steps, and this generation's own
    * @param dims of the latents: [1, channels, height / factor, width / factor]
+   * @param noise the generation's own stream; what comes next is the noise that it starts from
+   * @param start latents of the picture that is edited, to be made noisy; without them, it begins with noise alone
    */
   constructor(
-    private readonly request: Pick<TextToImageRequest, 'guidanceScale' | 'seed' | 'resume'>,
+    private readonly request: Pick<TextToImageRequest, 'guidanceScale' | 'resume'>,
     readonly hooks: GenerationHooks,
     private readonly scheduler: Scheduler,
     private readonly dims: number[],
-    { context, tokens }: Conditioning,
+    { context, added, tokens }: Conditioning,
+    private readonly noise: NoiseSource,
+    start?: Float32Array,
   ) {
     this.tokens = tokens;
     this.context = context;
+    this.added = added;
     this.guided = context.dims[0] === 2;
-    const random = new TorchRandom(request.seed);
-    this.noise = () => random.randn(dims.reduce((a, b) => a * b));
     const initial = this.noise();
     const resume = usable(request.resume, initial.length, this.total);
     this.done = resume?.done ?? 0;
     this.begun = { at: performance.now(), done: this.done };
-    this.sample = resume?.latents ?? initial.map((x) => x * scheduler.initNoiseSigma);
+    this.sample = resume?.latents ?? (start ? scheduler.addNoise(start, initial) : initial.map((x) => x * scheduler.initNoiseSigma));
     if (resume) scheduler.restore(resume.done, resume.scheduler, this.noise);
   }
 
@@ -78,6 +82,7 @@ export class Generation {
       sample: { values: repeated, dims: [rows, ...this.dims.slice(1)] },
       timestep: { values: [this.timestep], dims: timestepDims },
       encoder_hidden_states: { values: this.context.data, dims: this.context.dims },
+      ...Object.fromEntries(Object.entries(this.added).map(([name, { data, dims }]) => [name, { values: data, dims }])),
     };
   }
 

@@ -7,20 +7,24 @@ import type { SchedulerName } from '../../../core/recipe.js';
 import type { Tokens } from '../../../core/types.js';
 import { ClipTokenizer } from '../clip-tokenizer.js';
 import { MicroBatcher, type Batching, type Feed } from '../micro-batching.js';
-import { readModelJson } from '../model-json.js';
+import { readModelConfig, readModelJson } from '../model-json.js';
 import type { FloatTensor, OnnxModel } from '../onnx-model.js';
-import { toPixels, toPng } from '../picture.js';
-import { createScheduler, parseSchedulerConfig, type SchedulerFile } from '../schedulers/index.js';
+import { fromPicture, toPixels, toPng } from '../picture.js';
+import { createScheduler, parseSchedulerConfig, type NoiseSource, type Scheduler, type SchedulerFile } from '../schedulers/index.js';
 import type { Sessions } from '../sessions.js';
+import { TorchRandom } from '../torch-random.js';
 import type { Checkpoint } from './checkpoint.js';
 import { Generation, type Conditioning } from './generation.js';
-import { encodeNegative, encodePrompt } from './prompt-encoding.js';
+import { encodeNegative, encodePrompt, zerosLike, type PromptStates, type TextTower } from './prompt-encoding.js';
+import { SafetyChecker } from './safety-checker.js';
+import { Vae } from './vae.js';
 
-const unetSchema = z.looseObject({ in_channels: z.number().int().positive().default(4), sample_size: z.number().int().positive() });
-const vaeSchema = z.looseObject({
-  block_out_channels: z.array(z.number()).min(1),
-  scaling_factor: z.number().positive().default(0.18215),
-  shift_factor: z.number().nullish(),
+/** Of a square picture's latents, or of [height, width]. */
+const sampleSize = z.union([z.number().int().positive(), z.tuple([z.number().int().positive(), z.number().int().positive()])]);
+const unetSchema = z.looseObject({ in_channels: z.number().int().positive().default(4), sample_size: sampleSize });
+const indexSchema = z.looseObject({
+  /** Stable Diffusion XL: no negative prompt is zeros in the place of an empty text's states. */
+  force_zeros_for_empty_prompt: z.boolean().default(false),
 });
 
 export interface TextToImageRequest {
@@ -36,8 +40,21 @@ export interface TextToImageRequest {
   /** Pixels; `null`: what the model was trained on. */
   height: number | null;
   width: number | null;
+  /** True: `(word:1.3)` in the prompts is a weight. */
+  promptWeights?: true;
+  /** True: the VAE sees pictures that are larger than those it was trained on in tiles. */
+  vaeTiling?: true;
+  /** Edits this picture instead of beginning with noise alone. */
+  start?: StartPicture;
   /** Goes on from there instead of from noise: the picture is the same. */
   resume?: Checkpoint;
+}
+
+export interface StartPicture {
+  /** An encoded picture (PNG, JPEG, WebP) of the size that is asked for. */
+  image: Uint8Array;
+  /** Share of the denoising steps that are made, above 0 and at most 1: how far the picture may go from this one. */
+  strength: number;
 }
 
 export interface Picture {
@@ -67,16 +84,22 @@ export interface AskedPicture {
 }
 
 interface Parts {
-  tokenizer: ClipTokenizer;
-  textEncoder: OnnxModel;
+  towers: TextTower[];
   unet: OnnxModel;
-  vaeDecoder: OnnxModel;
+  vae: Vae;
+  safetyChecker: SafetyChecker | undefined;
   schedulerConfig: SchedulerFile;
   unetConfig: z.infer<typeof unetSchema>;
-  vaeConfig: z.infer<typeof vaeSchema>;
+  index: z.infer<typeof indexSchema>;
 }
 
-/** Stable Diffusion from a folder in diffusers' ONNX layout; gives what diffusers' `StableDiffusionPipeline` gives. */
+/** Inputs that Stable Diffusion XL's UNet has beside the others'. */
+const ADDED = ['text_embeds', 'time_ids'];
+
+/**
+ * Stable Diffusion 1.x, 2.x or XL from a folder in diffusers' ONNX layout; gives what diffusers' pipelines give, text to image and image to image.
+ * A UNet exported in float16 gets torch's float16 noise; between the models everything is float32.
+ */
 export class TextToImage {
   private readonly unet: MicroBatcher;
   private readonly timestepDims: number[];
@@ -100,26 +123,19 @@ export class TextToImage {
 
   /** Throws InvalidInput, which names the file, where the folder is not complete or not of this kind. */
   static async load(folder: string, sessions: Sessions): Promise<TextToImage> {
-    const config = async <T>(file: string, schema: z.ZodType<T>): Promise<T> => {
-      const result = schema.safeParse(await readModelJson(join(folder, file)));
-      if (!result.success) throw new InvalidInput(`${join(folder, file)}: ${z.prettifyError(result.error)}`);
-      return result.data;
-    };
-    await readModelJson(join(folder, 'model_index.json'));
     const schedulerFile = join(folder, 'scheduler', 'scheduler_config.json');
-    const parts: Parts = {
-      tokenizer: await ClipTokenizer.load(join(folder, 'tokenizer')),
-      schedulerConfig: parseSchedulerConfig(await readModelJson(schedulerFile), schedulerFile),
-      unetConfig: await config('unet/config.json', unetSchema),
-      vaeConfig: await config('vae_decoder/config.json', vaeSchema),
-      textEncoder: await sessions.load(join(folder, 'text_encoder', 'model.onnx')),
-      unet: await sessions.load(join(folder, 'unet', 'model.onnx')),
-      vaeDecoder: await sessions.load(join(folder, 'vae_decoder', 'model.onnx')),
-    };
-    parts.textEncoder.expectInputs(['input_ids']);
-    parts.unet.expectInputs(['sample', 'timestep', 'encoder_hidden_states']);
-    parts.vaeDecoder.expectInputs(['latent_sample']);
-    return new TextToImage(parts, sessions);
+    const index = await readModelConfig(join(folder, 'model_index.json'), indexSchema);
+    const schedulerConfig = parseSchedulerConfig(await readModelJson(schedulerFile), schedulerFile);
+    const unetConfig = await readModelConfig(join(folder, 'unet', 'config.json'), unetSchema);
+    const unet = await sessions.load(join(folder, 'unet', 'model.onnx'));
+    const isXl = ADDED.every((name) => unet.inputNames.includes(name));
+    unet.expectInputs(['sample', 'timestep', 'encoder_hidden_states', ...(isXl ? ADDED : [])]);
+    const towers = isXl
+      ? [await loadTower(folder, '', sessions, 'penultimate'), await loadTower(folder, '_2', sessions, 'penultimate', 'text_embeds')]
+      : [await loadTower(folder, '', sessions, 'last')];
+    const vae = await Vae.load(folder, sessions);
+    const safetyChecker = await SafetyChecker.load(folder, sessions);
+    return new TextToImage({ towers, unet, vae, safetyChecker, schedulerConfig, unetConfig, index }, sessions);
   }
 
   /** One picture; fails as {@link generateAll} says. */
@@ -182,51 +198,96 @@ export class TextToImage {
   }
 
   private async begin({ request, hooks }: AskedPicture): Promise<Generation> {
-    const { unetConfig, schedulerConfig } = this.parts;
-    const { height, width } = this.size(request);
+    const { unetConfig, schedulerConfig, unet } = this.parts;
+    const size = this.size(request);
     const scheduler = createScheduler(schedulerConfig, request.scheduler);
     scheduler.setTimesteps(request.numInferenceSteps);
-    const dims = [1, unetConfig.in_channels, height / this.vaeFactor, width / this.vaeFactor];
-    return new Generation(request, hooks, scheduler, dims, await this.condition(request));
+    const dims = [1, unetConfig.in_channels, size.height / this.parts.vae.factor, size.width / this.parts.vae.factor];
+    const random = new TorchRandom(request.seed);
+    const dtype = unet.input('sample').type === 'float16' ? 'float16' : 'float32';
+    const noise = () =>
+      random.randn(
+        dims.reduce((a, b) => a * b),
+        dtype,
+      );
+    const start = request.start && (await this.startLatents(request.start, request, scheduler, noise));
+    return new Generation(request, hooks, scheduler, dims, await this.condition(request, size), noise, start);
   }
 
-  private async condition({ prompt, negativePrompt, guidanceScale }: TextToImageRequest): Promise<Conditioning> {
-    const { textEncoder, tokenizer } = this.parts;
-    const { states, tokens } = await encodePrompt(prompt, tokenizer, textEncoder);
-    if (guidanceScale <= 1) return { context: states, tokens };
-    return { context: concat(await encodeNegative(negativePrompt, states, tokenizer, textEncoder), states), tokens };
+  /** The picture as latents, and the scheduler at the step where its edit begins: diffusers' image-to-image. */
+  private async startLatents(
+    { image, strength }: StartPicture,
+    request: TextToImageRequest,
+    scheduler: Scheduler,
+    noise: NoiseSource,
+  ): Promise<Float32Array> {
+    const steps = request.numInferenceSteps;
+    const made = Math.min(Math.trunc(steps * strength), steps);
+    if (!(made >= 1)) throw new InvalidInput(`strength ${strength} of ${steps} steps leaves none to make: raise one of them`);
+    scheduler.skip(steps - made);
+    const picture = await fromPicture(image);
+    const { height, width } = this.size(request);
+    const [, , h, w] = picture.dims;
+    if (h !== height || w !== width) throw new InvalidInput(`the picture to start from is ${w}x${h}, asked for is ${width}x${height}`);
+    return (await this.parts.vae.encode(picture, noise, request.vaeTiling === true)).data;
+  }
+
+  private async condition(request: TextToImageRequest, { height, width }: { height: number; width: number }): Promise<Conditioning> {
+    const { towers, index } = this.parts;
+    const { prompt, negativePrompt, guidanceScale, promptWeights } = request;
+    const caption = await encodePrompt(prompt, towers, promptWeights);
+    const rows: Array<Omit<PromptStates, 'tokens'>> = [caption];
+    if (guidanceScale > 1) {
+      const isZero = index.force_zeros_for_empty_prompt && negativePrompt === '';
+      rows.unshift(isZero ? zerosLike(caption) : await encodeNegative(negativePrompt, caption, towers, promptWeights));
+    }
+    const pooled = rows.flatMap((row) => row.pooled ?? []);
+    const sizes = rows.flatMap(() => [height, width, 0, 0, height, width]); // Original size, where it was cropped, size asked for.
+    const timeIds = { data: Float32Array.from(sizes), dims: [rows.length, 6] };
+    return {
+      context: stack(rows.map(({ states }) => states)),
+      added: pooled.length > 0 ? { text_embeds: stack(pooled), time_ids: timeIds } : {},
+      tokens: caption.tokens,
+    };
   }
 
   private async picture({ hooks, latents, tokens }: Generation, request: TextToImageRequest, started: number): Promise<Picture> {
     hooks.signal?.throwIfAborted();
     const { height, width } = this.size(request);
-    const png = await toPng(await this.decode(latents, height, width), height, width);
+    const { data } = await this.parts.vae.decode(latents, request.vaeTiling === true);
+    const pixels = toPixels(data, height, width);
+    const png = await toPng(pixels, height, width);
+    await this.parts.safetyChecker?.check(pixels, png, height, width);
     return { png, width, height, tokens, seconds: (performance.now() - started) / 1000 };
   }
 
-  /** 8-bit RGB, row by row. */
-  private async decode(latents: FloatTensor, height: number, width: number): Promise<Uint8Array> {
-    const { vaeDecoder, vaeConfig } = this.parts;
-    const shift = vaeConfig.shift_factor ?? 0;
-    const scaled = latents.data.map((x) => Math.fround(x / vaeConfig.scaling_factor) + shift);
-    const decoded = await vaeDecoder.run({ latent_sample: vaeDecoder.tensor('latent_sample', scaled, latents.dims) });
-    return toPixels(decoded.data, height, width);
-  }
-
-  /** Pixels along an edge for each latent. */
-  private get vaeFactor(): number {
-    return 2 ** (this.parts.vaeConfig.block_out_channels.length - 1);
-  }
-
   private size({ height, width }: TextToImageRequest): { height: number; width: number } {
-    const own = this.parts.unetConfig.sample_size * this.vaeFactor;
+    const { factor } = this.parts.vae;
+    const own = [this.parts.unetConfig.sample_size].flat();
     for (const pixels of [height, width]) {
-      if (pixels !== null && (!Number.isInteger(pixels / this.vaeFactor) || pixels <= 0)) {
-        throw new InvalidInput(`height and width must be positive multiples of ${this.vaeFactor}, got ${pixels}`);
+      if (pixels !== null && (!Number.isInteger(pixels / factor) || pixels <= 0)) {
+        throw new InvalidInput(`height and width must be positive multiples of ${factor}, got ${pixels}`);
       }
     }
-    return { height: height ?? own, width: width ?? own };
+    return { height: height ?? own[0]! * factor, width: width ?? own.at(-1)! * factor };
   }
+}
+
+/** @param states Stable Diffusion XL attends to the states before the last layer; in 2.x that layer is no part of the model. */
+async function loadTower(
+  folder: string,
+  suffix: '' | '_2',
+  sessions: Sessions,
+  states: 'last' | 'penultimate',
+  pooled?: string,
+): Promise<TextTower> {
+  const encoder = await sessions.load(join(folder, `text_encoder${suffix}`, 'model.onnx'));
+  encoder.expectInputs(['input_ids']);
+  const tokenizer = await ClipTokenizer.load(join(folder, `tokenizer${suffix}`));
+  const hidden = encoder.outputNames.filter((name) => /^hidden_states\.\d+$/.test(name)).length;
+  const last = encoder.outputNames.includes('last_hidden_state') ? 'last_hidden_state' : encoder.outputNames[0]!;
+  const output = states === 'last' ? last : `hidden_states.${Math.max(0, hidden - 2)}`;
+  return { tokenizer, encoder, states: output, ...(pooled ? { pooled } : {}) };
 }
 
 async function settle<T>(work: () => T | Promise<T>): Promise<PromiseSettledResult<T>> {
@@ -242,9 +303,13 @@ function settled<T>(result: PromiseSettledResult<T>): T {
   return result.value;
 }
 
-function concat(a: FloatTensor, b: FloatTensor): FloatTensor {
-  const data = new Float32Array(a.data.length + b.data.length);
-  data.set(a.data);
-  data.set(b.data, a.data.length);
-  return { data, dims: [a.dims[0]! + b.dims[0]!, ...a.dims.slice(1)] };
+/** Their rows, one after the other. */
+function stack(parts: FloatTensor[]): FloatTensor {
+  const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  return { data, dims: [parts.reduce((sum, { dims }) => sum + dims[0]!, 0), ...parts[0]!.dims.slice(1)] };
 }

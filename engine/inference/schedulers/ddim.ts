@@ -1,4 +1,4 @@
-import { alphasCumprod, cleanSample, levelOf } from './noise-schedule.js';
+import { alphasCumprod, cleanSample, levelOf, noisySample } from './noise-schedule.js';
 import type { SchedulerConfig } from './scheduler-config.js';
 import type { Scheduler } from './scheduler.js';
 import { checkSteps, roundHalfEven, spacedTimesteps } from './timesteps.js';
@@ -16,6 +16,8 @@ export class DdimScheduler implements Scheduler {
   timesteps: readonly number[] = [];
   private readonly alphas: Float32Array;
   private readonly finalAlpha: number;
+  /** Between two neighbouring timesteps. */
+  private stride = 0;
 
   constructor(private readonly config: SchedulerConfig) {
     this.alphas = alphasCumprod(config);
@@ -25,6 +27,15 @@ export class DdimScheduler implements Scheduler {
   setTimesteps(numInferenceSteps: number): void {
     checkSteps(numInferenceSteps, this.config.num_train_timesteps);
     this.timesteps = spacedTimesteps(this.config, numInferenceSteps).map(roundHalfEven);
+    this.stride = Math.floor(this.config.num_train_timesteps / numInferenceSteps);
+  }
+
+  skip(count: number): void {
+    this.timesteps = this.timesteps.slice(count);
+  }
+
+  addNoise(original: Float32Array, noise: Float32Array): Float32Array {
+    return noisySample(original, noise, levelOf(this.alphas[this.timesteps[0]!]!));
   }
 
   scaleModelInput(sample: Float32Array): Float32Array {
@@ -40,8 +51,8 @@ export class DdimScheduler implements Scheduler {
   }
 
   step(modelOutput: Float32Array, timestep: number, sample: Float32Array): Float32Array {
-    const { num_train_timesteps: total, prediction_type: prediction, clip_sample: clip, clip_sample_range: range } = this.config;
-    const previous = timestep - Math.floor(total / this.timesteps.length);
+    const { prediction_type: prediction, clip_sample: clip, clip_sample_range: range } = this.config;
+    const previous = timestep - this.stride;
     const now = levelOf(this.alphas[timestep]!);
     const next = levelOf(previous >= 0 ? this.alphas[previous]! : this.finalAlpha);
     const original = cleanSample(prediction, modelOutput, sample, now);

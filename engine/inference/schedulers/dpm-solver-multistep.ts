@@ -68,7 +68,7 @@ export class DpmSolverMultistepScheduler extends LogSnrSolver {
   /** The last step, where second order is unstable: few steps, or a target without noise. */
   private firstOrderNow(): boolean {
     const { euler_at_final: euler, lower_order_final: lower, final_sigmas_type: final } = this.config;
-    const n = this.timesteps.length;
-    return this.index === n - 1 && (euler || (lower && n < 15) || final === 'zero');
+    const isLast = this.index === this.timesteps.length - 1;
+    return isLast && (euler || (lower && this.steps < 15) || final === 'zero');
   }
 }

@@ -45,6 +45,15 @@ export class EulerScheduler implements Scheduler {
     this.index = 0;
   }
 
+  skip(count: number): void {
+    this.timesteps = this.timesteps.slice(count);
+    this.sigmas = this.sigmas.slice(count);
+  }
+
+  addNoise(original: Float32Array, noise: Float32Array): Float32Array {
+    return original.map((x, i) => x + fround(noise[i]! * this.sigmas[0]!));
+  }
+
   scaleModelInput(sample: Float32Array): Float32Array {
     const scale = root(fround(square(this.sigmas[this.index]!) + 1));
     return sample.map((x) => x / scale);

@@ -1,5 +1,5 @@
 import { InvalidInput } from '../../../core/errors.js';
-import { alphasCumprod, cleanSample, levelOf } from './noise-schedule.js';
+import { alphasCumprod, cleanSample, levelOf, noisySample } from './noise-schedule.js';
 import type { SchedulerConfig } from './scheduler-config.js';
 import type { NoiseSource, Scheduler } from './scheduler.js';
 import { checkSteps } from './timesteps.js';
@@ -43,6 +43,14 @@ export class LcmScheduler implements Scheduler {
     const taken = original / numInferenceSteps;
     this.timesteps = Array.from({ length: numInferenceSteps }, (_, i) => (original - Math.floor(i * taken)) * stride - 1);
     this.index = 0;
+  }
+
+  skip(count: number): void {
+    this.timesteps = this.timesteps.slice(count);
+  }
+
+  addNoise(original: Float32Array, noise: Float32Array): Float32Array {
+    return noisySample(original, noise, levelOf(this.alphas[this.timesteps[0]!]!));
   }
 
   scaleModelInput(sample: Float32Array): Float32Array {

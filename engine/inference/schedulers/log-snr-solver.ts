@@ -1,4 +1,4 @@
-import { cleanSample, type NoiseLevel } from './noise-schedule.js';
+import { cleanSample, noisySample, type NoiseLevel } from './noise-schedule.js';
 import type { SchedulerConfig } from './scheduler-config.js';
 import type { NoiseSource, Scheduler } from './scheduler.js';
 import { karrasSigmas, sigmaAt, timestepAt, trainingSigmas } from './sigmas.js';
@@ -19,6 +19,8 @@ export abstract class LogSnrSolver implements Scheduler {
   /** At each timestep and after the last one. */
   protected levels: readonly SolverLevel[] = [];
   protected index = 0;
+  /** Of the whole loop, those left out included. */
+  protected steps = 0;
   private readonly training: Float32Array;
 
   constructor(protected readonly config: SchedulerConfig) {
@@ -35,8 +37,18 @@ export abstract class LogSnrSolver implements Scheduler {
       timesteps = sigmas.map((sigma) => roundHalfEven(timestepAt(training, sigma)));
     }
     this.timesteps = timesteps;
+    this.steps = numInferenceSteps;
     this.levels = [...sigmas, this.config.final_sigmas_type === 'zero' ? 0 : training[0]!].map(levelAt);
     this.restore(0, []);
+  }
+
+  skip(count: number): void {
+    this.timesteps = this.timesteps.slice(count);
+    this.levels = this.levels.slice(count);
+  }
+
+  addNoise(original: Float32Array, noise: Float32Array): Float32Array {
+    return noisySample(original, noise, this.levels[0]!);
   }
 
   scaleModelInput(sample: Float32Array): Float32Array {

@@ -45,6 +45,11 @@ export function levelOf(alphaCumprod: number): NoiseLevel {
   return { signal: sqrt(alphaCumprod), noise: sqrt(fround(1 - alphaCumprod)) };
 }
 
+/** signal * original + noise * drawn. */
+export function noisySample(original: Float32Array, drawn: Float32Array, { signal, noise }: NoiseLevel): Float32Array {
+  return original.map((x, i) => fround(signal * x) + fround(noise * drawn[i]!));
+}
+
 /** The clean sample that a model's output stands for: the noise, the clean sample itself, or v (Salimans & Ho, arXiv 2202.00512, appendix D). */
 export function cleanSample(
   prediction: SchedulerConfig['prediction_type'],

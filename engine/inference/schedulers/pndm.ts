@@ -1,5 +1,5 @@
 import { InvalidInput } from '../../../core/errors.js';
-import { alphasCumprod, levelOf } from './noise-schedule.js';
+import { alphasCumprod, levelOf, noisySample } from './noise-schedule.js';
 import type { SchedulerConfig } from './scheduler-config.js';
 import type { Scheduler } from './scheduler.js';
 import { checkSteps, roundHalfEven, spacedTimesteps } from './timesteps.js';
@@ -59,6 +59,16 @@ export class PndmScheduler implements Scheduler {
     });
     this.timesteps = skip ? improved : [...rungeKutta, ...steps.slice(WARM_UP_STEPS)];
     this.restore(0, []);
+  }
+
+  skip(count: number): void {
+    if (count > 0 && !this.config.skip_prk_steps)
+      throw new InvalidInput('pndm without skip_prk_steps cannot begin later than with noise: name another scheduler, or strength 1');
+    this.timesteps = this.timesteps.slice(count);
+  }
+
+  addNoise(original: Float32Array, noise: Float32Array): Float32Array {
+    return noisySample(original, noise, levelOf(this.alphas[this.timesteps[0]!]!));
   }
 
   scaleModelInput(sample: Float32Array): Float32Array {

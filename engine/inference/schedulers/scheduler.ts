@@ -9,6 +9,10 @@ export interface Scheduler {
   readonly initNoiseSigma: number;
   /** Lays out the loop. Throws InvalidInput unless 1 <= steps <= the steps of training, or for a number that this algorithm cannot take. */
   setTimesteps(numInferenceSteps: number): void;
+  /** Begins later: leaves out the first `count` timesteps. After `setTimesteps`, before the first step. Throws InvalidInput where this one cannot. */
+  skip(count: number): void;
+  /** A clean sample with as much noise as the first timestep has. */
+  addNoise(original: Float32Array, noise: Float32Array): Float32Array;
   /** What the model is shown at `timestep`. */
   scaleModelInput(sample: Float32Array, timestep: number): Float32Array;
   /** The sample one step less noisy. Arguments and result have one shape, which does not matter; none is changed. */

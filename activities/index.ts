@@ -29,26 +29,29 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
     { item, at, earlier = 0, failed }: StepInput,
   ): Promise<Result & StepMeta> => {
     const { info, cancellationSignal } = Context.current();
-    const beat = keepsFailures(failed);
     const place = { item, at, attempt: earlier + info.attempt, device: services.device };
-    const work = async () => runStep(definition, await services.openRun(item.run), input, place, tools(beat));
-    const result = await beating(() => services.permits.take(work, cancellationSignal), beat);
+    const result = await beating(failed, (beat) => {
+      const work = async () => runStep(definition, await services.openRun(item.run), input, place, tools(beat));
+      return services.permits.take(work, cancellationSignal);
+    });
     return services.host && !result.cached ? { ...result, device: services.device } : result;
   };
   /** A step of a model. A device that is not for such gives it back at once: nothing was tried and nothing has failed. */
   const modelStep = <Input extends StepInput, Result>(role: (input: Input) => DeviceRole, run: (input: Input) => Promise<Result>) =>
     activity(async (input: Input): Promise<Result | NotHere> => {
-      if (!services.lacks(role(input))) return run(input);
+      const { manifest } = await beating(input.failed, () => services.openRun(input.item.run));
+      const { provider } = manifest.runtime;
+      if (services.isFor(role(input), provider)) return run(input);
       const attempts = (input.earlier ?? 0) + Context.current().info.attempt - 1;
-      return { notHere: role(input), attempts, failed: failedBefore(input) };
+      return { notHere: role(input), provider, attempts, failed: failedBefore(input) };
     });
   const generate = generateStep(services);
   const embed = embedStep(services);
   const feedback = feedbackStep(services);
 
   return {
-    indexDataset: activity(({ run }) => beating(async () => indexDataset(await services.openRun(run), (done) => heartbeat(done)))),
-    restoreSkipped: activity(({ run, keys }) => beating(async () => restoreSkipped(await services.openRun(run), keys))),
+    indexDataset: activity(({ run }) => beating({}, async (beat) => indexDataset(await services.openRun(run), (done) => beat({ done })))),
+    restoreSkipped: activity(({ run, keys }) => beating({}, async () => restoreSkipped(await services.openRun(run), keys))),
     readIndexPage: activity(async (input) => readIndexPage(await services.openRun(input.run), input)),
     recallItem: activity(async ({ item }) => recallItem(services, await services.openRun(item.run), item)),
     recordItem: activity(async (input) => recordItem(services, await services.openRun(input.item.run), input)),
@@ -85,11 +88,16 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
   };
 }
 
-/** Heartbeats while `work` waits for its turn or runs; a call that hangs is the host's watchdog's business. */
-async function beating<T>(work: () => Promise<T>, beat: () => void = () => heartbeat()): Promise<T> {
+/**
+ * Heartbeats while `work` waits for its turn or runs; a call that hangs is the host's watchdog's business. They carry on what failed in earlier attempts,
+ * on this queue or, as asked, on others.
+ */
+async function beating<T>(asked: FailureCounts | undefined, work: (beat: Beat) => Promise<T>): Promise<T> {
+  const failed = failedBefore({ failed: asked });
+  const beat: Beat = (progress = {}) => heartbeat({ ...progress, failed } satisfies BeatDetails);
   const timer = setInterval(() => beat(), HEARTBEAT_MS);
   try {
-    return await work();
+    return await work(beat);
   } finally {
     clearInterval(timer);
   }
@@ -100,19 +108,14 @@ interface BeatDetails {
   total?: number;
   failed?: FailureCounts;
 }
+type Beat = (progress?: BeatDetails) => void;
 
 /** Temporal keeps the last heartbeat's details for the next attempt on the same queue; where it lost them, the count begins anew. */
 function failedBefore({ failed = {} }: Pick<StepInput, 'failed'>): FailureCounts {
   return (Context.current().info.heartbeatDetails as BeatDetails | undefined)?.failed ?? failed;
 }
 
-/** Heartbeats that carry on what failed in earlier attempts. */
-function keepsFailures(asked: FailureCounts | undefined): (progress?: BeatDetails) => void {
-  const failed = failedBefore({ failed: asked });
-  return (progress = {}) => heartbeat({ ...progress, failed } satisfies BeatDetails);
-}
-
-function tools(beat: (progress: BeatDetails) => void): Pick<StepTools, 'signal' | 'progress'> {
+function tools(beat: Beat): Pick<StepTools, 'signal' | 'progress'> {
   return { signal: Context.current().cancellationSignal, progress: (done, total) => beat({ done, total }) };
 }
 

@@ -55,9 +55,9 @@ export class ActivityServices {
     this.permits = new Permits(options.slots ?? Infinity);
   }
 
-  /** Whether model steps of a role belong elsewhere. */
-  lacks(role: DeviceRole): boolean {
-    return this.host !== null && !(this.options.roles ?? DEVICE_ROLES).includes(role);
+  /** Whether the device is for model steps of a role and an execution provider; `true` where there is none, and what wants one says so. */
+  isFor(role: DeviceRole, provider: string): boolean {
+    return this.host === null || ((this.options.roles ?? DEVICE_ROLES).includes(role) && this.host.provider === provider);
   }
 
   /** Name of what a step ran on, for the ledger. */

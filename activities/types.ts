@@ -100,9 +100,10 @@ export interface StepInput {
 /** How often a step has failed, by type: each type has its own limit (core/errors.ts), and one does not use up another's. */
 export type FailureCounts = Partial<Record<FailureCode, number>>;
 
-/** Result of a step that a device gave back at once, because it is not for such: it belongs on the queue of this role. */
+/** Result of a step that a device gave back at once, because it is not for such: it belongs on the queue of this role and execution provider. */
 export interface NotHere {
   notHere: DeviceRole;
+  provider: string;
   /** Attempts before this one, which was none. */
   attempts: number;
   failed: FailureCounts;

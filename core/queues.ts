@@ -13,12 +13,16 @@ export type DeviceRole = (typeof DEVICE_ROLES)[number];
 export const embedRole = (wanted: readonly EmbedRequest[]): DeviceRole =>
   wanted.every(({ subject }) => subject.role === 'critic') ? 'feedback' : 'score';
 
-/** Queue of one worker, by its name, or of all that have a role. A step is first on the shared queue, where priority and fairness apply. */
-export const gpuQueue = (nameOrRole: string): string => `${TASK_QUEUES.gpu}-${nameOrRole}`;
+/** Queue of one worker, by its name. A step is first on the shared queue, where priority and fairness apply. */
+export const gpuQueue = (name: string): string => `${TASK_QUEUES.gpu}-${name}`;
+
+/** Queue of all workers that have a role and an execution provider. */
+export const roleQueue = (role: DeviceRole, provider: string): string => gpuQueue(`${role}-${provider}`);
 
 /** Names of workers become names of queues; those of roles are taken. */
 export function isWorkerName(name: string): boolean {
-  return RUN_ID_PATTERN.test(name) && !(DEVICE_ROLES as readonly string[]).includes(name);
+  const isRoles = DEVICE_ROLES.some((role) => name === role || name.startsWith(`${role}-`));
+  return RUN_ID_PATTERN.test(name) && !isRoles;
 }
 
 /** Which worker takes a run's model steps first, and how long they wait for it. No part of what the run is: results do not depend on it. */

@@ -8,7 +8,7 @@ import { ActivityServices, createActivities, stepMetrics, type StepMetrics } fro
 import { sha256Hex } from '../core/content-hash.js';
 import { InvalidInput } from '../core/errors.js';
 import type { QueueRole } from '../core/item-plan.js';
-import { DEVICE_ROLES, TASK_QUEUES, gpuQueue, isWorkerName, type DeviceRole } from '../core/queues.js';
+import { DEVICE_ROLES, TASK_QUEUES, gpuQueue, isWorkerName, roleQueue, type DeviceRole } from '../core/queues.js';
 import { InferenceHost } from '../engine/inference/index.js';
 import { observeActivities } from './observe-activities.js';
 import { ensureSearchAttributes } from './search-attributes.js';
@@ -129,7 +129,8 @@ export class RefineLoopPlugin extends SimplePlugin {
   /** Its own queue; where it serves the shared one, those of its roles, too. */
   private furtherQueues(taskQueue: string | undefined): string[] {
     const { name, roles } = this.gpu;
-    const queues = [name, ...(taskQueue === TASK_QUEUES.gpu ? roles : [])].map(gpuQueue);
+    const ofRoles = taskQueue === TASK_QUEUES.gpu ? roles.map((role) => roleQueue(role, this.host!.provider)) : [];
+    const queues = [gpuQueue(name), ...ofRoles];
     return queues.filter((queue) => queue !== taskQueue);
   }
 
@@ -189,7 +190,7 @@ export const defaultName = (provider: string, device: number): string =>
 export function checkGpuOptions(name: string, roles: readonly string[], batch: number): void {
   if (!isWorkerName(name)) {
     throw new InvalidInput(
-      `worker name ${JSON.stringify(name)}: use letters, digits, ".", "_" and "-", at most 64, and not the name of a role (${DEVICE_ROLES.join(', ')})`,
+      `worker name ${JSON.stringify(name)}: use letters, digits, ".", "_" and "-", at most 64, and not the name of a role (${DEVICE_ROLES.join(', ')}) or one that begins with it and a "-"`,
     );
   }
   const unknown = roles.filter((role) => !(DEVICE_ROLES as readonly string[]).includes(role));

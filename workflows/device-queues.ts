@@ -1,7 +1,7 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure, isCancellation, sleep } from '@temporalio/workflow';
 import type { FailureCounts, NotHere, StepFailureDetails } from '../activities/types.js';
 import { failurePolicy, isFailureCode, retryDelayMs } from '../core/errors.js';
-import { QUEUE_WAIT_SECONDS, TASK_QUEUES, gpuQueue, type DeviceRole, type Placement } from '../core/queues.js';
+import { QUEUE_WAIT_SECONDS, TASK_QUEUES, gpuQueue, roleQueue, type DeviceRole, type Placement } from '../core/queues.js';
 import { MOST_ATTEMPTS } from './run-activities.js';
 
 /** Where a step is sent for its next attempt. */
@@ -23,7 +23,7 @@ const LONGEST_WAIT_SECONDS = 16 * 60;
 
 /**
  * Where an item's model steps go: to the shared queue, unless the recipe pins them to a worker. A device that is not for such a step gives it
- * back, and it goes on to the queue of its role; one that lost a picture half-way gets it once more, because it has the models. Whoever does
+ * back, and it goes on to the queue of its role and execution provider; one that lost a picture half-way gets it once more, because it has the models. Whoever does
  * not come within the wait loses the step to the shared queue: it waits for a worker as long as it takes, and never fails for want of one.
  */
 export class DeviceQueues {
@@ -46,12 +46,13 @@ export class DeviceQueues {
         if (!('notHere' in result)) return result;
         // Histories of before have no counts.
         [earlier, failed] = [result.attempts ?? earlier, result.failed ?? failed];
-        if (queue === gpuQueue(role)) await sleep(wait * 1000); // Somebody serves it who is not for it.
-        this.homes.set(kind, (queue = gpuQueue(role)));
-        why = `waits for a worker with role ${role}`;
+        const where = roleQueue(role, result.provider);
+        if (queue === where) await sleep(wait * 1000); // Somebody serves it who is not for it.
+        this.homes.set(kind, (queue = where));
+        why = `waits for a worker with role ${role} on ${result.provider}`;
       } catch (error) {
         if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
-        if (isUntaken(error)) {
+        if (timedOut(error, 'SCHEDULE_TO_START')) {
           why = `${queue} did not take it`;
           if (queue === this.home(role, kind, arm)) this.homes.set(kind, SHARED);
           wait = Math.min(2 * wait, LONGEST_WAIT_SECONDS);
@@ -61,6 +62,8 @@ export class DeviceQueues {
         const [attempts = earlier + 1, named, counts = failed] = detailsOf(error);
         const goesOnAt = named ?? undefined;
         if (goesOnAt === undefined && (queue === SHARED || attempts >= MOST_ATTEMPTS || isFinal(error))) throw error;
+        // Its worker is dead or cut off, and to see that has taken long enough: it is not waited for on top.
+        if (timedOut(error, 'HEARTBEAT') && queue === this.home(role, kind, arm)) this.homes.set(kind, SHARED);
         queue = goesOnAt === undefined ? this.home(role, kind, arm) : gpuQueue(goesOnAt);
         why = goesOnAt === undefined ? `attempt ${attempts + 1}` : `goes on where it was, attempt ${attempts + 1}`;
         [earlier, failed] = [attempts, counts];
@@ -75,7 +78,8 @@ export class DeviceQueues {
   }
 }
 
-const isUntaken = ({ cause }: ActivityFailure): boolean => cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START';
+const timedOut = ({ cause }: ActivityFailure, what: 'SCHEDULE_TO_START' | 'HEARTBEAT'): boolean =>
+  cause instanceof TimeoutFailure && cause.timeoutType === what;
 const isFinal = ({ cause }: ActivityFailure): boolean => cause instanceof ApplicationFailure && cause.nonRetryable === true;
 
 /** Empty for what no code of ours has thrown: a worker that is gone, or that was stopped. */

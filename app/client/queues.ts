@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import protobuf from '@temporalio/proto';
-import { DEVICE_ROLES, TASK_QUEUES, gpuQueue, type DeviceRole } from '../../core/queues.js';
+import { DEVICE_ROLES, TASK_QUEUES, roleQueue, type DeviceRole } from '../../core/queues.js';
+import { EXECUTION_PROVIDERS } from '../../core/recipe.js';
 
 const { TaskQueueType } = protobuf.temporal.api.enums.v1;
 
@@ -22,16 +23,16 @@ const POLLED_WITHIN_MS = 90_000;
 
 /** Workers that have polled the shared queue for models of late. One that was killed just now is still among them. */
 export async function gpuWorkers(client: Client): Promise<GpuWorker[]> {
-  const [shared, ...byRole] = await Promise.all(
-    [TASK_QUEUES.gpu, ...DEVICE_ROLES.map(gpuQueue)].map(async (name) => {
-      const recent = (await pollersOf(client, name)).filter(({ lastAccessTime }) => {
-        const seconds = Number(lastAccessTime?.seconds ?? 0);
-        return Date.now() - seconds * 1000 < POLLED_WITHIN_MS;
-      });
-      return recent.map(({ identity }) => identity ?? '');
-    }),
-  );
-  return [...new Set(shared)].sort().map((identity) => ({ identity, roles: DEVICE_ROLES.filter((_, i) => byRole[i]!.includes(identity)) }));
+  const recent = async (queues: string[]) => {
+    const pollers = (await Promise.all(queues.map((name) => pollersOf(client, name)))).flat();
+    const late = pollers.filter(({ lastAccessTime }) => Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000 < POLLED_WITHIN_MS);
+    return new Set(late.map(({ identity }) => identity ?? ''));
+  };
+  const [shared, ...byRole] = await Promise.all([
+    recent([TASK_QUEUES.gpu]),
+    ...DEVICE_ROLES.map((role) => recent(EXECUTION_PROVIDERS.map((provider) => roleQueue(role, provider)))),
+  ]);
+  return [...shared].sort().map((identity) => ({ identity, roles: DEVICE_ROLES.filter((_, i) => byRole[i]!.has(identity)) }));
 }
 
 async function pollersOf(client: Client, name: string) {

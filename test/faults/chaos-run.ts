@@ -5,7 +5,7 @@ import type { Digest } from '../../core/types.js';
 import { openStore, StepTally, type LedgerLine, type Store } from '../../engine/storage/index.js';
 import { cliJson, scratch } from '../support/cli.js';
 import { startMinio } from '../support/minio.js';
-import { kill, until } from '../support/processes.js';
+import { isAlive, kill, until } from '../support/processes.js';
 import type { RunDocument } from '../support/runs.js';
 import { CONTROL, WRITTEN, writeRecipe } from '../support/small-recipe.js';
 import { SupervisedWorker } from '../support/supervised-worker.js';
@@ -196,6 +196,11 @@ class Place {
       'kill-host': async () => kill(await worker.host(), 'SIGKILL'),
       'abort-host': async () => kill(await worker.host(), 'SIGABRT'),
       'hang-host': async () => frozen(await worker.host()),
+      'stuck-host': async () => {
+        const pid = await worker.host();
+        kill(pid, 'SIGSTOP');
+        await until('the watchdog has ended a host that is stuck', () => !isAlive(pid), LONG_MS);
+      },
       'kill-gpu': () => worker.end('SIGKILL', seconds),
       'kill-cpu': () => worker.end('SIGKILL', seconds),
       'kill-orchestrator': () => worker.end('SIGKILL', seconds),

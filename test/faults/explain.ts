@@ -49,6 +49,7 @@ const NONE: Effect = {};
 const EFFECTS: Record<FaultName, Effect> = {
   'kill-host': HOST,
   'abort-host': HOST,
+  'stuck-host': HOST,
   'hang-host': NONE, // For less than the watchdog's time.
   'kill-gpu': { lost: true, once: true },
   'kill-cpu': { lost: true, once: true },

@@ -4,8 +4,8 @@ import { faultSchedule, type FaultKind, type PlannedFault } from '../../app/embe
 export const WORKERS = {
   orchestrator: ['orchestrator'],
   cpu: ['cpu'],
-  'gpu-0': ['gpu', '--device', '0'],
-  'gpu-1': ['gpu', '--device', '1'],
+  'gpu-0': ['gpu', '--device', '0', '--hang-timeout', '20'],
+  'gpu-1': ['gpu', '--device', '1', '--hang-timeout', '20'],
 } as const;
 export type WorkerName = keyof typeof WORKERS;
 
@@ -20,6 +20,8 @@ export const FAULTS = {
   'abort-host': { targets: GPUS, seconds: [0, 0] },
   /** SIGSTOP and SIGCONT of one: a native call that does not come back for so long. */
   'hang-host': { targets: GPUS, seconds: [2, 5] },
+  /** SIGSTOP until its worker's watchdog kills it: one that does not come back. */
+  'stuck-host': { targets: GPUS, seconds: [0, 0] },
   /** SIGKILL of a worker, with its host. */
   'kill-gpu': { targets: GPUS, seconds: [0.5, 3] },
   'kill-cpu': { targets: ['cpu'], seconds: [0.5, 3] },

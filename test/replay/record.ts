@@ -15,21 +15,23 @@ import { join } from 'node:path';
 import { findTemporalCli } from '#temporal-cli';
 import { itemKey, itemWorkflowId, partitionWorkflowId } from '../../core/ids.js';
 import { openStore } from '../../engine/storage/index.js';
-import { cliJson, ROOT, scratch } from '../support/cli.js';
+import { cliJson, ROOT, scratch, type RunningCli } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
-import { until } from '../support/processes.js';
+import { descendants, kill, until } from '../support/processes.js';
 import { completed, readLedger, type RunDocument, type StatusDocument } from '../support/runs.js';
-import { CONTROL, PLACEBO, WRITTEN, writeRecipe, type SmallRecipe } from '../support/small-recipe.js';
+import { CONTROL, OPT, PLACEBO, WRITTEN, writeRecipe, type SmallRecipe } from '../support/small-recipe.js';
 
 jest.setTimeout(300_000);
 
 const FOLDER = join(ROOT, 'test/replay/histories');
 let cluster: Cluster;
+/** A device for everything. */
+let device: RunningCli;
 
 beforeAll(async () => {
   mkdirSync(FOLDER, { recursive: true });
   cluster = await Cluster.start();
-  await Promise.all([cluster.worker('orchestrator'), cluster.worker('gpu')]);
+  [, device] = await Promise.all([cluster.worker('orchestrator'), cluster.worker('gpu')]);
 });
 afterAll(() => cluster.stop());
 
@@ -113,4 +115,33 @@ test('a run that is done, and one over its records', async () => {
   await scorer.ended;
   await begin('recorded', recipe, run.folder).follow(0);
   saveAll('recorded', 'creature-0602', 'recorded');
+});
+
+test('a run on devices with roles, in which one loses a picture half-way and goes on with it', async () => {
+  const end = async (...workers: RunningCli[]) => {
+    for (const worker of workers) worker.signal('SIGTERM');
+    await Promise.all(workers.map(({ ended }) => ended));
+  };
+  await end(device);
+  const others = await Promise.all([cluster.worker('cpu'), cluster.worker('gpu', '--device', '1', '--roles', 'feedback,score')]);
+  const run = begin('leased', { limit: 1, steps: 40, arms: [CONTROL, OPT], generator: { height: 256, width: 256 } });
+  await run.start();
+  // Nobody draws yet, so it is given back.
+  await until('it waits for a device that draws', async () => {
+    const described = await cluster.client.workflow
+      .getHandle(itemWorkflowId('leased', itemKey('creature-0601')))
+      .describe()
+      .catch(() => undefined); // It is yet to begin.
+    return described?.raw.pendingActivities?.some(({ activityType }) => activityType?.name === 'generateImage');
+  });
+  const drawer = await cluster.worker('gpu', '--name', 'drawer', '--roles', 'generate');
+  const { objects } = await openStore(run.store);
+  await until('an image is half made', async () => {
+    for await (const _ of objects.list('checkpoints/')) return true;
+    return false;
+  });
+  for (const { pid, command } of descendants(drawer.pid)) if (command.includes('host-process')) kill(pid, 'SIGKILL');
+  await run.follow(0);
+  saveAll('leased', 'creature-0601', 'leased');
+  await end(drawer, ...others);
 });

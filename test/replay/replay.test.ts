@@ -21,6 +21,10 @@ beforeAll(() => {
 const bundle = (root: string, workflowInterceptorModules: string[] = []): Promise<WorkflowBundle> =>
   bundleWorkflowCode({ workflowsPath: join(root, 'workflows/index.ts'), workflowInterceptorModules, logger: QUIET });
 
+interface RecordedEvent {
+  activityTaskScheduledEventAttributes?: { taskQueue: { name: string } };
+}
+
 /** By file: what went wrong, or `null`. */
 async function replay(workflowBundle: WorkflowBundle): Promise<Record<string, string | null>> {
   const histories = files.map((file) => ({
@@ -35,9 +39,15 @@ async function replay(workflowBundle: WorkflowBundle): Promise<Record<string, st
 }
 
 test('there is a history of every workflow and of every way it can go', () => {
-  const ways = ['cancelled', 'done', 'elsewhere', 'failed', 'recorded', 'retried'];
+  const ways = ['cancelled', 'done', 'elsewhere', 'failed', 'leased', 'recorded', 'retried'];
   const workflows = ['refine-dataset', 'refine-item', 'refine-partition'];
   expect(files.sort()).toEqual(expect.arrayContaining(workflows.flatMap((workflow) => ways.map((way) => `${workflow}-${way}.json`))));
+});
+
+test('one of them went to the queue of a role, and back to the worker that had its picture half made', () => {
+  const { events } = JSON.parse(readFileSync(join(HISTORIES, 'refine-item-leased.json'), 'utf8')) as { events: RecordedEvent[] };
+  const queues = events.flatMap(({ activityTaskScheduledEventAttributes: scheduled }) => (scheduled ? [scheduled.taskQueue.name] : []));
+  expect(queues).toEqual(expect.arrayContaining(['gpu', 'gpu-generate-cpu', 'gpu-drawer']));
 });
 
 test('all of them replay', async () => {

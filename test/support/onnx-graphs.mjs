@@ -100,6 +100,20 @@ const BODIES = {
   nan: () => ({ nodes: [node('Mul', ['sample', 'nan'], 'out_sample')], constants: [float('nan', NaN)] }),
   hang: () => rounds(FOR_EVER),
   cost: (fault) => rounds(BigInt(fault.rounds)),
+  // The least whole number by -1, which x86 answers with SIGFPE. From the sample's shape, so that nothing is known, and done, when the model is loaded.
+  crash: () => ({
+    nodes: [
+      node('Shape', ['sample'], 'shape'),
+      node('Sub', ['shape', 'shape'], 'nothing'),
+      node('Add', ['nothing', 'least'], 'dividend'),
+      node('Sub', ['nothing', 'one'], 'divisor'),
+      node('Div', ['dividend', 'divisor'], 'quotient'),
+      node('Cast', ['quotient'], 'floats', [{ name: 'to', i: FLOAT, type: INT_ATTRIBUTE }]),
+      sum('floats', 'total'),
+      ...predicted('total'),
+    ],
+    constants: [tensor('least', BigInt64Array.of(-(2n ** 63n)), [1]), tensor('one', BigInt64Array.of(1n), [1]), ...PREDICTION],
+  }),
   allocate: ({ bytes }) => ({
     nodes: [
       // From the sample's shape, so that nothing is known, and done, when the model is loaded.

@@ -22,6 +22,7 @@ export const WRITTEN = { name: 'written', oracle: true, feedback: { source: 'dat
 export const PLACEBO = { name: 'placebo', feedback: { source: 'shuffled', from: 'written' } };
 
 export const PACK = join(ROOT, 'models/packs/creatures');
+export const OPT = { name: 'opt', feedback: { source: 'opt', model: join(PACK, 'opt'), image_encoder: join(PACK, 'vit-mae') } };
 export const CREATURES = join(ROOT, 'examples/datasets/creatures');
 
 /** Scores by the pack's own encoders, which a generator that is in no pack does not bring along. */

@@ -1,6 +1,5 @@
 /** Several devices: how steps are spread over them, pinned to them, given back by them, and taken up when one is stopped or dies. */
 import { jest } from '@jest/globals';
-import { join } from 'node:path';
 import { itemKey, itemWorkflowId } from '../../core/ids.js';
 import { decodeCheckpoint } from '../../engine/inference/index.js';
 import { openStore, type Store } from '../../engine/storage/index.js';
@@ -10,14 +9,13 @@ import { ClusterRun } from '../support/cluster-run.js';
 import { Cluster } from '../support/cluster.js';
 import { descendants, kill, until } from '../support/processes.js';
 import { completed, executedTwice, readItems, type LedgerRow, type RunDocument } from '../support/runs.js';
-import { CONTROL, PACK, type SmallRecipe } from '../support/small-recipe.js';
+import { CONTROL, OPT, type SmallRecipe } from '../support/small-recipe.js';
 
 jest.setTimeout(300_000);
 
 /** Of a device, with one request at a time. */
 const SLOTS = 2;
 const ITEM = 'creature-0601';
-const OPT = { name: 'opt', feedback: { source: 'opt', model: join(PACK, 'opt'), image_encoder: join(PACK, 'vit-mae') } };
 /** A picture that takes several seconds. */
 const SLOW: SmallRecipe = { limit: 1, steps: 40, arms: [CONTROL], generator: { height: 256, width: 256 } };
 
@@ -148,10 +146,11 @@ describe('devices with roles', () => {
     await run.start('--worker-wait', '1');
     await until('a step has waited, and was offered to all again', async () => {
       const { queues } = await scheduled(run).catch(() => ({ queues: [] as string[] })); // It is yet to begin.
-      return queues.filter((queue) => queue === 'gpu-generate').length >= 2;
+      return queues.filter((queue) => queue === 'gpu-generate-cpu').length >= 2;
     });
     const { activities, failed } = await scheduled(run);
-    expect(activities.find(({ queue }) => queue === 'gpu-generate')!.summary).toBe('generate image, waits for a worker with role generate');
+    const waiting = activities.find(({ queue }) => queue === 'gpu-generate-cpu')!;
+    expect(waiting.summary).toBe('generate image, waits for a worker with role generate on cpu');
     expect(failed).toBe(0);
     expect((await run.ledger()).filter(({ step }) => step === 'generate')).toEqual([]);
     expect(await run.command('status')).toMatchObject({ state: 'running', items: { running: 2, failed: 0 } });
@@ -167,7 +166,7 @@ describe('devices with roles', () => {
     expect(new Set(places)).toEqual(new Set(['generate cpu:0', 'embed cpu:1', 'feedback cpu:1', 'score cpu']));
     const { activities } = await scheduled(run);
     const later = activities.filter(({ summary }) => summary.startsWith('generate image control round 1'));
-    expect(later.map(({ queue }) => queue)).toEqual(['gpu-generate']);
+    expect(later.map(({ queue }) => queue)).toEqual(['gpu-generate-cpu']);
   });
 
   test('the devices of an item are a search attribute, and stand in timings.json and on the report’s page', async () => {
@@ -187,6 +186,23 @@ describe('devices with roles', () => {
     expect(devices).toMatchObject({ 'cpu:0': { statuses: { completed: 6 }, seconds: expect.any(Number) }, 'cpu:1': {}, cpu: {} });
     expect(await read('index.html')).toContain('3 devices: cpu, cpu:0, cpu:1');
   });
+});
+
+test('a device of another execution provider gives steps back as often as they come, at no cost: they wait for one that has it', async () => {
+  await gpu();
+  const run = new ClusterRun(() => cluster, 'elsewhere', { limit: 1, arms: [CONTROL], more: { execution_provider: 'cuda' } });
+  await run.start('--worker-wait', '1');
+  await until('it was offered to all more often than a lost device has attempts', async () => {
+    const { queues } = await scheduled(run).catch(() => ({ queues: [] as string[] })); // It is yet to begin.
+    return queues.filter((queue) => queue === 'gpu').length > 3;
+  });
+  const { activities, failed } = await scheduled(run);
+  const summary = 'generate image, waits for a worker with role generate on cuda';
+  expect(activities).toContainEqual({ queue: 'gpu-generate-cuda', summary });
+  expect(failed).toBe(0);
+  expect((await run.ledger()).filter(({ step }) => step === 'generate')).toEqual([]);
+  expect(await run.command('status')).toMatchObject({ state: 'running', items: { running: 1, failed: 0 } });
+  await run.command('cancel');
 });
 
 test('with devices for everything, an item goes the short way: each step is scheduled once, on the shared queue', async () => {

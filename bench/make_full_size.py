@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -50,7 +51,17 @@ def make_opt(folder: Path) -> None:
     )
     tokenizer = {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}
     GPT2TokenizerFast(tokenizer_file=str(OPT_TOKENIZER / "tokenizer.json"), add_bos_token=True, **tokenizer).save_pretrained(folder)
+    name_every_id(folder / "tokenizer.json", config.vocab_size)
     OPTForCausalLM(config).save_pretrained(folder)
+
+
+def name_every_id(file: Path, size: int) -> None:
+    """Random weights choose any id: one without a text would read as an answer of nothing."""
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    taken = set(vocabulary.values())
+    vocabulary |= {f"word{i}": i for i in range(size) if i not in taken}
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")
 
 
 def main() -> None:

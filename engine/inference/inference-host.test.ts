@@ -1,6 +1,7 @@
 import { jest } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -348,6 +349,21 @@ describe('memory', () => {
       expect(await text()).toEqual(vector);
     } finally {
       await cramped.close();
+    }
+  });
+
+  test('a picture of the same size once more takes no memory beyond the first', async () => {
+    const host = new InferenceHost({ provider: 'cpu', device: 0, threads: 1 });
+    const large = request({ numInferenceSteps: 1, height: 256, width: 256 });
+    const peakMb = () => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${host.pid}/status`, 'utf8'))![1]) / 1024;
+    try {
+      await host.generate(large);
+      const first = peakMb();
+      await host.generate(large);
+      await host.generate(large);
+      expect(peakMb() / first).toBeLessThan(1.15);
+    } finally {
+      await host.close();
     }
   });
 });

@@ -19,8 +19,19 @@ from onnx_export import save
 
 
 def to_fp16(source: Path, out: Path) -> None:
+    model = onnx.load(source)
+    constants_to_initializers(model.graph)
     # Without shape inference, which does not take graphs above 2 GB; what the exporters write needs none.
-    save(convert_float_to_float16(onnx.load(source), keep_io_types=True, disable_shape_infer=True), out)
+    save(convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True), out)
+
+
+def constants_to_initializers(graph: onnx.GraphProto) -> None:
+    """Of initializers the converter knows which must stay float32 (the scales of Resize); of Constant nodes it does not."""
+    for node in [node for node in graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]:
+        tensor = graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+        graph.node.remove(node)
 
 
 def to_int8(source: Path, out: Path) -> None:

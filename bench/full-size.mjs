@@ -1,0 +1,158 @@
+/**
+ * Models of true size with random weights (Stable Diffusion 1.5, OPT-1.3b) through the inference host, beside ONNX Runtime's Python API on the
+ * same graphs and diffusers and transformers on torch: time, CPU time and peak memory, a process each, interleaved.
+ *
+ *   node scripts/build.mjs && node bench/full-size.mjs [--only sd,opt,sd-fp16] [--rounds 3] [--threads N] [--steps 2] [--tokens 16]
+ *
+ * The models are made by bench/make_full_size.py into ~/.cache/refineloop/full-size where they are not there (24 GB of disk, 12 of memory).
+ * Every subject loads its model, answers a small request (64 x 64 pixels and one step; one token after a short prompt), and is measured on the next one.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism, homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { InferenceHost } from '../dist/engine/inference/index.js';
+import { cpuSeconds, describeMachine, fixed, load, median } from './measure.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'refineloop', 'full-size');
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: 'sd,sd-fp16,opt' },
+    subjects: { type: 'string', default: 'ours,ort,torch' },
+    rounds: { type: 'string', default: '3' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    steps: { type: 'string', default: '2' },
+    tokens: { type: 'string', default: '16' },
+  },
+});
+const [rounds, threads, steps, tokens] = [values.rounds, values.threads, values.steps, values.tokens].map(Number);
+const GOALS = { time: 1.03, memory: 1.2 };
+const PROMPT = 'a green and white stuffed animal wearing a green hat';
+/** As many tokens as the paper's prompt has with its 768 of the picture; their values do not matter. */
+const FEATURES = 768;
+
+const diffusion = (folder) => ({
+  make: 'sd',
+  folder,
+  ours: (host, small) =>
+    host.generate({
+      model: join(CACHE, folder),
+      prompt: PROMPT,
+      negativePrompt: '',
+      scheduler: 'ddim',
+      numInferenceSteps: small ? 1 : steps,
+      guidanceScale: 7.5,
+      seed: 0,
+      height: small ? 64 : null,
+      width: small ? 64 : null,
+    }),
+  ort: ['ort-sd', folder, { prompt: PROMPT, steps, guidance: 7.5 }],
+  torch: ['torch-sd', 'sd', { prompt: PROMPT, steps, guidance: 7.5 }],
+});
+const MODELS = {
+  sd: diffusion('sd-onnx'),
+  'sd-fp16': diffusion('sd-onnx-fp16'),
+  opt: {
+    make: 'opt',
+    folder: 'opt-onnx',
+    ours: (host, small) =>
+      host.writeFeedback({
+        model: join(CACHE, 'opt-onnx'),
+        caption: PROMPT,
+        features: Float32Array.from({ length: small ? 0 : FEATURES }, (_, i) => (i + 5) / 1000),
+        maxNewTokens: small ? 1 : tokens,
+        sampleSeed: 1, // Greedy answers of random weights go in circles, and are refused.
+      }),
+    ort: ['ort-opt', 'opt-onnx', null],
+    torch: ['torch-opt', 'opt', null],
+  },
+};
+
+console.log(`${describeMachine()}; ${rounds} rounds, ${threads} threads; ${steps} steps at 512 x 512, ${tokens} tokens`);
+for (const name of values.only.split(',')) await measure(name, MODELS[name]);
+process.exit(0);
+
+async function measure(name, model) {
+  makeModels(model);
+  const results = { ours: [], ort: [], torch: [] };
+  // The prompt's length is ours to say; both counterparts get as many ids.
+  let promptTokens = null;
+  const whatOf = (what) => what ?? { ids: Array.from({ length: promptTokens }, (_, i) => 5 + (i % 600)), tokens };
+  for (let round = 0; round < rounds; round++) {
+    for (const subject of values.subjects.split(',')) {
+      const one = subject === 'ours' ? await ours(model) : counterpart(...model[subject].slice(0, 2), whatOf(model[subject][2]));
+      if (one.tokens) promptTokens = one.tokens.used - tokens;
+      results[subject].push(one);
+      const { seconds, cpuSeconds: cpu, loadSeconds, peakMiB } = one;
+      console.log(
+        `${name} ${subject}: ${fixed(seconds, 1)} s, ${fixed(cpu, 1)} s of CPU, loaded in ${fixed(loadSeconds, 1)} s, peak ${fixed(peakMiB, 0)} MiB; load ${load()}`,
+      );
+    }
+  }
+  const of = (subject, key) => median(results[subject].map((one) => one[key]));
+  for (const other of ['ort', 'torch'].filter((subject) => results[subject].length > 0 && results.ours.length > 0)) {
+    const ratio = (key) => fixed(of('ours', key) / of(other, key), 3);
+    console.log(`${name}, ours / ${other}: time ${ratio('seconds')}, CPU time ${ratio('cpuSeconds')}, peak memory ${ratio('peakMiB')}`);
+  }
+  console.log(`goals: time at most ${GOALS.time} of ort and below torch, memory at most ${GOALS.memory} of ort`);
+}
+
+/** In a fresh host. */
+async function ours(model) {
+  const host = new InferenceHost({ provider: 'cpu', device: 0, threads, hangTimeoutMs: 900_000 });
+  try {
+    const started = performance.now();
+    await model.ours(host, true);
+    const { pid } = host;
+    const loaded = performance.now();
+    const cpu = cpuSeconds(pid);
+    const { tokens: counted } = await model.ours(host, false);
+    const seconds = (performance.now() - loaded) / 1000;
+    return { seconds, cpuSeconds: cpuSeconds(pid) - cpu, loadSeconds: (loaded - started) / 1000, peakMiB: peakOf(pid), tokens: counted };
+  } finally {
+    await host.close();
+  }
+}
+
+/** MiB of the process' memory at its peak. */
+function peakOf(pid) {
+  return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+}
+
+function counterpart(what, folder, arguments_) {
+  const run = spawnSync(
+    python([]),
+    [join(ROOT, 'bench/full_size.py'), what, join(CACHE, folder), String(threads), JSON.stringify(arguments_)],
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, OMP_NUM_THREADS: String(threads) } },
+  );
+  if (run.status !== 0) throw new Error(`${what} ended with ${run.status ?? run.signal}`);
+  return JSON.parse(run.stdout.trim().split('\n').at(-1));
+}
+
+function makeModels({ make, folder }) {
+  if (existsSync(join(CACHE, folder))) return;
+  const exporter = python(['models/export/requirements.txt']);
+  const stages = [
+    [`${make}-onnx`, [join(ROOT, 'bench/make_full_size.py'), make, CACHE]],
+    [
+      `${make}-onnx-fp16`,
+      [join(ROOT, 'models/export/convert.py'), '--to', 'fp16', join(CACHE, `${make}-onnx`), join(CACHE, `${make}-onnx-fp16`)],
+    ],
+  ];
+  for (const [made, args] of stages) {
+    if (existsSync(join(CACHE, made)) || (made.endsWith('fp16') && folder !== made)) continue;
+    if (spawnSync(exporter, args, { stdio: ['ignore', 2, 2] }).status !== 0) throw new Error(`${made} could not be made`);
+  }
+}
+
+function python(requirements) {
+  const made = spawnSync(process.execPath, [join(ROOT, 'scripts/python-env.mjs'), ...requirements], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  if (made.status !== 0) throw new Error('the Python environment could not be made');
+  return made.stdout.trim().split('\n').at(-1);
+}

@@ -60,6 +60,16 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
         () => loaded((sessions) => ImageDistance.load(folder, sessions)),
         async (model) => (await model.distances(requests, batching)).map(fulfilled),
       );
+    case 'probabilityOfYes':
+      return models.use(
+        `vision-language ${folder}`,
+        () => loadAnswerProbability(folder),
+        async (model) => {
+          const outcomes: Outcome[] = [];
+          for (const request of requests) outcomes.push(fulfilled(await model.probabilityOfYes(request)));
+          return outcomes;
+        },
+      );
     case 'writeFeedback':
       return models.use(
         `opt ${folder}`,
@@ -94,6 +104,10 @@ function useEncoder(folder: string, work: (encoder: Encoder) => Promise<Float32A
 /** The library takes a while to load, and most devices never need it. */
 async function loadOptFeedback(folder: string) {
   return (await import('./opt-feedback.js')).OptFeedback.load(folder, config);
+}
+
+async function loadAnswerProbability(folder: string) {
+  return (await import('./answer-probability.js')).AnswerProbability.load(folder, config);
 }
 
 /** One picture that cannot be decoded fails its whole batch: then each is run by itself, so that only it fails. */

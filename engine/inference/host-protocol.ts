@@ -1,4 +1,5 @@
 import type { FailureCode } from '../../core/errors.js';
+import type { AnswerRequest } from './answer-probability.js';
 import type { WriteFeedbackRequest, WrittenFeedback } from './opt-feedback.js';
 import type { Batching } from './micro-batching.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
@@ -37,6 +38,8 @@ export interface ImageDistanceRequest extends OfModel {
   reference: Uint8Array;
 }
 
+export interface YesRequest extends AnswerRequest, OfModel {}
+
 export interface FeedbackRequest extends WriteFeedbackRequest, OfModel {}
 
 /** What a host can do: request and result by name. */
@@ -46,6 +49,7 @@ export interface Tasks {
   embedText: { request: EmbedTextRequest; result: Float32Array };
   meanPatch: { request: MeanPatchRequest; result: Float32Array };
   imageDistance: { request: ImageDistanceRequest; result: number };
+  probabilityOfYes: { request: YesRequest; result: number };
   writeFeedback: { request: FeedbackRequest; result: WrittenFeedback };
 }
 export type TaskName = keyof Tasks;

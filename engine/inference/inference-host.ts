@@ -12,6 +12,7 @@ import type {
   Task,
   TaskName,
   Tasks,
+  YesRequest,
 } from './host-protocol.js';
 import { batchKey } from './micro-batching.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
@@ -117,6 +118,11 @@ export class InferenceHost {
   /** How far two pictures lie apart by a model that sees both, such as LPIPS. */
   imageDistance(request: ImageDistanceRequest, options: RequestOptions = {}): Promise<number> {
     return this.enqueue('imageDistance', request, options);
+  }
+
+  /** How sure a vision-language model is that the answer to a question about a picture is yes: 0 to 1. */
+  probabilityOfYes(request: YesRequest, options: RequestOptions = {}): Promise<number> {
+    return this.enqueue('probabilityOfYes', request, options);
   }
 
   /** Feedback on a picture from its caption and features. */

@@ -26,6 +26,7 @@ export function batchKey({ name, request }: Task): string | null {
     case 'meanPatch':
     case 'imageDistance':
       return JSON.stringify([name, request.model, request.batching]);
+    case 'probabilityOfYes': // The questions are of different lengths.
     case 'writeFeedback':
       return null; // The texts end at different lengths.
   }

@@ -110,6 +110,18 @@ const LAYOUTS: Record<ModelKind, Layout> = {
     files: [graph('model')],
     command: 'models/export/export_lpips.py --net alex --out <folder>',
   },
+  'vision-language': {
+    files: [
+      'config.json',
+      'onnx/decoder_model_merged.onnx',
+      'onnx/embed_tokens.onnx',
+      'onnx/vision_encoder.onnx',
+      'preprocessor_config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ],
+    command: "transformers.js' conversion of a vision-language model, in float32",
+  },
   'causal-lm': {
     files: ['config.json', ['onnx/model.onnx', 'onnx/decoder_model_merged.onnx'], 'tokenizer.json', 'tokenizer_config.json'],
     command:

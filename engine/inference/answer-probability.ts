@@ -82,7 +82,7 @@ export class AnswerProbability {
     const imageFirst = IMAGE_FIRST.test(this.processor.constructor.name);
     const { logits } = await this.model(await (imageFirst ? this.processor(picture, prompt) : this.processor(prompt, [picture])));
     if (!logits) throw new InvalidInput('the vision-language model gives no logits');
-    const last = (logits.slice(null, -1, null)).to('float32').data as Float32Array;
+    const last = logits.slice(null, -1, null).to('float32').data as Float32Array;
     return softmaxSum(last, this.yes);
   }
 }

@@ -25,7 +25,7 @@ const SCORE_NOISE_SEED = 0;
 export function embedStep(services: ActivityServices): StepDefinition<EmbedOneInput, { embedding: ArtifactRef }> {
   return {
     step: 'embed',
-    version: 1,
+    version: 2, // 2: pictures are resized as Pillow does it
     async prepare({ manifest, store }, { item, subject, encoder }) {
       return {
         inputs: inputsOf(subject),

@@ -25,7 +25,7 @@ const SCORE_NOISE_SEED = 0;
 export function embedStep(services: ActivityServices): StepDefinition<EmbedOneInput, { embedding: ArtifactRef }> {
   return {
     step: 'embed',
-    version: 1,
+    version: 2, // 2: pictures are resized as Pillow does it
     async prepare({ manifest, store }, { item, subject, encoder }) {
       return {
         inputs: inputsOf(subject),
@@ -43,6 +43,8 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
             return { image: what.image.digest, noiseSeed: seedOf(manifest.recipe.seed, item.id, 0) };
           case 'pair':
             return { image: what.image.digest, trueImage: what.trueImage.digest };
+          case 'asked':
+            return { image: what.image.digest, question: vqaQuestion(await readText({ store }, what.text)) };
           case 'picture':
           case 'true': {
             const masked = METRICS[encoder]?.model?.kind === 'vit-mae';
@@ -71,6 +73,10 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
             const [image, reference] = await Promise.all([store.getArtifact(what.image), store.getArtifact(what.trueImage)]);
             return Float32Array.of(await host.imageDistance({ model, batching, image, reference }, options));
           }
+          case 'asked': {
+            const request = { model, batching, image: await store.getArtifact(what.image), question: params['question'] as string };
+            return Float32Array.of(await host.probabilityOfYes(request, options));
+          }
           case 'critic':
           case 'picture':
           case 'true': {
@@ -85,6 +91,9 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
     read: ({ outputs }) => ({ embedding: outputs['embedding']! }),
   };
 }
+
+/** Lin et al., arXiv 2404.01291, section 3. */
+const vqaQuestion = (caption: string): string => `Does this figure show "${caption}"? Please answer yes or no.`;
 
 function inputsOf(subject: EmbedSubject): Digest[] {
   switch (subject.role) {

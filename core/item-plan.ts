@@ -15,6 +15,8 @@ export interface ItemPlan {
   textEncoders: string[];
   /** Scores that a model gives on picture and true image together; absent where there are none. */
   distances?: string[];
+  /** Scores that a model gives on picture and caption together; absent where there are none. */
+  answers?: string[];
   /** Where scores are computed: pixels take a processor, embeddings next to nothing. */
   scoreQueue: Exclude<QueueRole, 'gpu'>;
   stop: StopRecipe;
@@ -66,7 +68,7 @@ export const FEEDBACK_KINDS: Record<FeedbackSource, FeedbackKind> = {
 export const armEncoder = (arm: string): string => `arm:${arm}`;
 
 /** Layouts of the model folders that scores read (engine/inference/model-folder.ts says which files each has). */
-export type ScoreModelKind = 'image-text' | 'image' | 'vit-mae' | 'image-distance';
+export type ScoreModelKind = 'image-text' | 'image' | 'vit-mae' | 'image-distance' | 'vision-language';
 
 /** A score: what it reads and needs, how its numbers are to be read, and whether it may stop the loop. */
 export interface Metric {
@@ -131,6 +133,15 @@ export const METRICS: Record<string, Metric> = {
     calibration:
       'Distance; 0: equal, unrelated photographs about 0.7, and the published heads allow no more than 8.1. A gain is how much it fell.',
   },
+  vqa: {
+    ...ofCaption,
+    reads: 'judgement',
+    model: { kind: 'vision-language', inPack: null },
+    range: [0, 1],
+    better: 'higher',
+    calibration:
+      "Probability that the model's next token is Yes. A model that says Yes to everything scores unrelated pictures high: hold it against the placebo.",
+  },
   ssim: {
     ...ofTrueImage,
     reads: 'pixels',
@@ -169,7 +180,9 @@ export function scoreNames(recipe: Recipe): string[] {
 export function itemPlan(recipe: Recipe): ItemPlan {
   const metrics = scoreNames(recipe);
   const encoders = metrics.filter((m) => metricOf(m).reads === 'embeddings');
-  const distances = metrics.filter((m) => metricOf(m).reads === 'judgement');
+  const judgements = metrics.filter((m) => metricOf(m).reads === 'judgement');
+  const distances = judgements.filter((m) => metricOf(m).needsTrueImage);
+  const answers = judgements.filter((m) => metricOf(m).needsCaption);
   return {
     rounds: recipe.rounds,
     arms: recipe.arms.map((arm) => armPlan(recipe, arm)),
@@ -178,6 +191,7 @@ export function itemPlan(recipe: Recipe): ItemPlan {
     imageEncoders: encoders,
     textEncoders: encoders.filter((m) => metricOf(m).needsCaption),
     ...(distances.length > 0 ? { distances } : {}),
+    ...(answers.length > 0 ? { answers } : {}),
     scoreQueue: metrics.some((m) => metricOf(m).reads === 'pixels') ? 'cpu' : 'orchestrator',
     stop: recipe.stop,
     gate: recipe.gate.score,

@@ -32,13 +32,14 @@ export interface ItemInput {
 }
 
 /**
- * What is embedded: a round's picture for the scores or for a critic, or what pictures are compared with. `pair`: both at once, by a model whose
+ * What is embedded: a round's picture for the scores or for a critic, or what pictures are compared with. `pair`, `asked`: both at once, by a model whose
  * answer is one number.
  */
 export type EmbedSubject =
   | { role: 'picture' | 'critic' | 'true'; image: ArtifactRef }
   | { role: 'caption'; text: TextValue }
-  | { role: 'pair'; image: ArtifactRef; trueImage: ArtifactRef };
+  | { role: 'pair'; image: ArtifactRef; trueImage: ArtifactRef }
+  | { role: 'asked'; image: ArtifactRef; text: TextValue };
 
 export interface EmbedRequest {
   subject: EmbedSubject;
@@ -316,11 +317,12 @@ async function makeRound(
 }
 
 /** What the scores want of a round's picture. */
-function pictureRequests(plan: ItemPlan, { trueImage }: ItemInput, image: ArtifactRef): EmbedRequest[] {
-  const { imageEncoders, distances = [] } = plan;
+function pictureRequests(plan: ItemPlan, { caption, trueImage }: ItemInput, image: ArtifactRef): EmbedRequest[] {
+  const { imageEncoders, distances = [], answers = [] } = plan;
   const wanted: EmbedRequest[] = [];
   if (imageEncoders.length > 0) wanted.push({ subject: { role: 'picture', image }, encoders: imageEncoders });
   if (trueImage && distances.length > 0) wanted.push({ subject: { role: 'pair', image, trueImage }, encoders: distances });
+  if (answers.length > 0) wanted.push({ subject: { role: 'asked', image, text: caption }, encoders: answers });
   return wanted;
 }
 

@@ -221,7 +221,7 @@ test.each([
     'a misspelt metric',
     edited('clip_text', 'clip_txt'),
     [
-      '39 scores.select: expected one of clip_text, image_similarity, clip_image, dinov2, vit_mae, lpips, ssim, psnr; got text "clip_txt"; did you mean clip_text?',
+      '39 scores.select: expected one of clip_text, image_similarity, clip_image, dinov2, vit_mae, lpips, vqa, ssim, psnr; got text "clip_txt"; did you mean clip_text?',
     ],
   ],
   [

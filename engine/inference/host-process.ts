@@ -65,6 +65,16 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
         () => loaded((sessions) => ImageDistance.load(folder, sessions)),
         async (model) => (await model.distances(requests, batching)).map(fulfilled),
       );
+    case 'probabilityOfYes':
+      return models.use(
+        `vision-language ${folder}`,
+        () => loadAnswerProbability(folder),
+        async (model) => {
+          const outcomes: Outcome[] = [];
+          for (const request of requests) outcomes.push(fulfilled(await model.probabilityOfYes(request)));
+          return outcomes;
+        },
+      );
     case 'writeFeedback':
       return models.use(
         `opt ${folder}`,
@@ -110,6 +120,10 @@ async function oneByOne<R>(requests: R[], write: (request: R, i: number) => Prom
   const outcomes: Outcome[] = [];
   for (const [i, request] of requests.entries()) outcomes.push(fulfilled(await models.withRoom(() => write(request, i))));
   return outcomes;
+}
+
+async function loadAnswerProbability(folder: string) {
+  return (await import('./answer-probability.js')).AnswerProbability.load(folder, config);
 }
 
 /** One picture that cannot be decoded fails its whole batch: then each is run by itself, so that only it fails. */

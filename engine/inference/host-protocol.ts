@@ -1,4 +1,5 @@
 import type { FailureCode } from '../../core/errors.js';
+import type { AnswerRequest as YesNoRequest } from './answer-probability.js';
 import type { AskRequest } from './language/blip2.js';
 import type { WrittenFeedback } from './language/written-text.js';
 import type { WriteFeedbackRequest } from './opt-feedback.js';
@@ -39,6 +40,8 @@ export interface ImageDistanceRequest extends OfModel {
   reference: Uint8Array;
 }
 
+export interface YesRequest extends YesNoRequest, OfModel {}
+
 export interface FeedbackRequest extends WriteFeedbackRequest, OfModel {}
 
 /** A question about a picture, to a model of one of the layouts. */
@@ -54,6 +57,7 @@ export interface Tasks {
   meanPatch: { request: MeanPatchRequest; result: Float32Array };
   imageDistance: { request: ImageDistanceRequest; result: number };
   answer: { request: AnswerRequest; result: WrittenFeedback };
+  probabilityOfYes: { request: YesRequest; result: number };
   writeFeedback: { request: FeedbackRequest; result: WrittenFeedback };
 }
 export type TaskName = keyof Tasks;

@@ -13,6 +13,7 @@ import type {
   Task,
   TaskName,
   Tasks,
+  YesRequest,
 } from './host-protocol.js';
 import { batchKey } from './micro-batching.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
@@ -123,6 +124,11 @@ export class InferenceHost {
   /** What a vision-language model says about a picture. */
   answer(request: AnswerRequest, options: RequestOptions = {}): Promise<WrittenFeedback> {
     return this.enqueue('answer', request, options);
+  }
+
+  /** How sure a vision-language model is that the answer to a question about a picture is yes: 0 to 1. */
+  probabilityOfYes(request: YesRequest, options: RequestOptions = {}): Promise<number> {
+    return this.enqueue('probabilityOfYes', request, options);
   }
 
   /** Feedback on a picture from its caption and features. */

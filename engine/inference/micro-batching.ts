@@ -30,6 +30,7 @@ export function batchKey({ name, request }: Task): string | null {
     case 'imageDistance':
       return JSON.stringify([name, request.model, request.batching]);
     case 'answer':
+    case 'probabilityOfYes': // The questions are of different lengths.
     case 'writeFeedback':
       return null; // The texts end at different lengths.
   }

@@ -41,30 +41,51 @@ export function resizeLikePillow(image: RgbImage, size: { width: number; height:
   if (width === image.width && height === image.height) return image;
   if (resample === NEAREST) return nearest(image, width, height);
   const filter = FILTERS[resample]!;
-  const wide = width === image.width ? image : resizeAxis(image, { width, height: image.height }, filter, 'width');
-  return height === wide.height ? wide : resizeAxis(wide, { width, height }, filter, 'height');
+  const wide = width === image.width ? image : resizeRows(image, width, filter);
+  return height === wide.height ? wide : resizeColumns(wide, height, filter);
 }
 
-function resizeAxis(image: RgbImage, size: { width: number; height: number }, filter: Filter, axis: 'width' | 'height'): RgbImage {
-  const data = new Uint8Array(size.width * size.height * 3);
-  const taps = windows(image[axis], size[axis], filter);
-  const step = axis === 'width' ? 3 : image.width * 3;
-  for (let y = 0; y < size.height; y++) {
-    for (let x = 0; x < size.width; x++) {
-      const { first, weights } = taps[axis === 'width' ? x : y]!;
-      const start = axis === 'width' ? (y * image.width + first) * 3 : (first * image.width + x) * 3;
-      for (let channel = 0; channel < 3; channel++) {
-        let sum = 1 << (PRECISION_BITS - 1);
-        for (let k = 0; k < weights.length; k++) sum += image.data[start + k * step + channel]! * weights[k]!;
-        data[(y * size.width + x) * 3 + channel] = Math.min(255, Math.max(0, sum >> PRECISION_BITS));
+const HALF = 1 << (PRECISION_BITS - 1);
+const toByte = (sum: number): number => Math.min(255, Math.max(0, sum >> PRECISION_BITS));
+
+function resizeRows({ width: from, height, data: old }: RgbImage, width: number, filter: Filter): RgbImage {
+  const data = new Uint8Array(width * height * 3);
+  const taps = windows(from, width, filter);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (const { first, weights } of taps) {
+      let [red, green, blue] = [HALF, HALF, HALF];
+      for (let k = 0, i = (y * from + first) * 3; k < weights.length; k++, i += 3) {
+        const weight = weights[k]!;
+        red += old[i]! * weight;
+        green += old[i + 1]! * weight;
+        blue += old[i + 2]! * weight;
       }
+      data[at++] = toByte(red);
+      data[at++] = toByte(green);
+      data[at++] = toByte(blue);
     }
   }
-  return { ...size, data };
+  return { width, height, data };
+}
+
+/** Whole rows at a time, as they lie in memory. */
+function resizeColumns({ width, height: from, data: old }: RgbImage, height: number, filter: Filter): RgbImage {
+  const stride = width * 3;
+  const data = new Uint8Array(stride * height);
+  const sums = new Int32Array(stride);
+  windows(from, height, filter).forEach(({ first, weights }, y) => {
+    sums.fill(HALF);
+    for (let k = 0; k < weights.length; k++) {
+      const [weight, start] = [weights[k]!, (first + k) * stride];
+      for (let i = 0; i < stride; i++) sums[i]! += old[start + i]! * weight;
+    }
+    for (let i = 0; i < stride; i++) data[y * stride + i] = toByte(sums[i]!);
+  });
+  return { width, height, data };
 }
 
 /** For each place of the new line: the old pixels it is made of, and their weights as whole numbers. */
-function windows(from: number, to: number, { support, weight }: Filter): Array<{ first: number; weights: number[] }> {
+function windows(from: number, to: number, { support, weight }: Filter): Array<{ first: number; weights: Int32Array }> {
   const scale = from / to;
   const widened = Math.max(1, scale);
   const reach = support * widened;
@@ -75,7 +96,7 @@ function windows(from: number, to: number, { support, weight }: Filter): Array<{
     const raw = Array.from({ length: end - first }, (_, k) => weight((k + first - center + 0.5) * (1 / widened)));
     const total = raw.reduce((sum, w) => sum + w, 0);
     const scaled = raw.map((w) => (total === 0 ? w : w / total) * (1 << PRECISION_BITS));
-    return { first, weights: scaled.map((w) => Math.trunc(w < 0 ? w - 0.5 : w + 0.5)) };
+    return { first, weights: Int32Array.from(scaled, (w) => (w < 0 ? w - 0.5 : w + 0.5)) };
   });
 }
 

@@ -27,6 +27,7 @@ export const scorers = {
   dinov2: async (input) => embeddingCosine('dinov2', input),
   vit_mae: async (input) => embeddingCosine('vit_mae', input),
   lpips: async (input) => judgement('lpips', input),
+  vqa: async (input) => judgement('vqa', input),
   ssim: async (input) => pixelScore('ssim', input, ssim),
   psnr: async (input) => pixelScore('psnr', input, psnr),
 } satisfies Record<string, Scorer>;

@@ -21,14 +21,25 @@ import PIL
 import torch
 import transformers
 from PIL import Image
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
 from torch import Tensor, nn
 from transformers import (
     AutoImageProcessor,
+    AutoProcessor,
     CLIPConfig,
     CLIPModel,
     CLIPTokenizerFast,
     Dinov2Config,
     Dinov2Model,
+    DynamicCache,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    SiglipVisionConfig,
     ViTMAEConfig,
     ViTMAEModel,
 )
@@ -347,6 +358,114 @@ def make_lpips(images: dict[str, Image.Image], out: Path) -> list[dict]:
     return cases
 
 
+VQA_QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
+VQA_TEMPLATE = (
+    "{% for message in messages %}{{ '<s>User: ' }}{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\n' }}"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+
+
+def vqa_tokenizer(folder: Path) -> None:
+    """A byte-level tokenizer whose vocabulary has the answers as single tokens, with and without a space before them."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    words = [VQA_QUESTION.format(caption) for caption in CAPTIONS] + ["User: Assistant: Yes No yes no"] * 50 + ["Yes", "No", "yes"] * 50
+    tokenizer.train_from_iterator(words, BpeTrainer(vocab_size=400, special_tokens=["<s>", "</s>", "<image>"], initial_alphabet=ByteLevel.alphabet()))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>", "image_token": "<image>",
+              "extra_special_tokens": {"image_token": "<image>"}, "model_max_length": 512, "chat_template": VQA_TEMPLATE}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+class VisionEncoder(nn.Module):
+    """`pixel_values` [b, 3, h, w] -> `image_features` [b, patches, d]."""
+
+    def __init__(self, model: LlavaForConditionalGeneration) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        states = self.model.model.vision_tower(pixel_values, output_hidden_states=True).hidden_states
+        return self.model.model.multi_modal_projector(states[self.model.config.vision_feature_layer])
+
+
+class EmbedTokens(nn.Module):
+    def __init__(self, model: LlavaForConditionalGeneration) -> None:
+        super().__init__()
+        self.embed = model.get_input_embeddings()
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.embed(input_ids)
+
+
+class DecoderWithPast(nn.Module):
+    """`inputs_embeds`, `attention_mask` over past and present, `position_ids`, keys and values so far -> `logits`, keys and values now."""
+
+    def __init__(self, model: LlavaForConditionalGeneration) -> None:
+        super().__init__()
+        self.text, self.head = model.model.language_model, model.lm_head
+
+    def forward(self, inputs_embeds: Tensor, attention_mask: Tensor, position_ids: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
+        total, now = attention_mask.shape[1], inputs_embeds.shape[1]
+        places = torch.arange(total)
+        seen = (places[None, :] <= places[total - now :, None])[None, None] & attention_mask[:, None, None, :].bool()
+        mask = torch.where(seen, 0.0, torch.finfo(torch.float32).min)
+        cache = DynamicCache(ddp_cache_data=list(zip(past[::2], past[1::2], strict=True)))
+        output = self.text(inputs_embeds=inputs_embeds, attention_mask=mask, position_ids=position_ids, past_key_values=cache, use_cache=True)
+        return self.head(output.last_hidden_state), *(part for layer in cache.layers for part in (layer.keys, layer.values))
+
+
+def make_vqa(images: dict[str, Image.Image], out: Path) -> dict:
+    torch.manual_seed(5)
+    folder = out / "vision-language"
+    folder.mkdir()
+    vqa_tokenizer(folder)
+    tower = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = LlavaConfig(
+        vision_config=SiglipVisionConfig(**tower, image_size=32, patch_size=8, vision_use_head=False),
+        text_config=LlamaConfig(**tower, vocab_size=400, num_key_value_heads=2, head_dim=16, max_position_embeddings=512, bos_token_id=0, eos_token_id=1, pad_token_id=1),
+        image_token_index=2, image_seq_length=16, vision_feature_layer=-1, vision_feature_select_strategy="full",
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    model = LlavaForConditionalGeneration(config).eval()
+    model.set_attn_implementation("eager")
+    scatter(model)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(3)  # answers that are surer of themselves
+    round_to_half(model)
+    preprocessor = {**PREPROCESSORS["SigLIP"], "size": {"height": 32, "width": 32}, "do_rescale": True, "rescale_factor": 0.00392156862745098,
+                    "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "processor_class": "LlavaProcessor"}  # fmt: skip
+    save_config(folder, {**model.config.to_dict(), "architectures": ["LlavaForConditionalGeneration"]}, preprocessor)
+    processor_config = {"processor_class": "LlavaProcessor", "patch_size": 8, "num_additional_image_tokens": 0, "vision_feature_select_strategy": "full", "image_token": "<image>"}
+    (folder / "processor_config.json").write_text(json.dumps(processor_config, indent=2) + "\n")
+    onnx = folder / "onnx"
+    axes = {0: "batch_size", 1: "sequence_length"}
+    export(VisionEncoder(model), {"pixel_values": torch.rand(2, 3, 32, 32)}, ["image_features"], {"pixel_values": {0: "batch_size"}, "image_features": {0: "batch_size"}}, onnx / "vision_encoder.onnx")
+    export(EmbedTokens(model), {"input_ids": torch.randint(0, 400, (2, 7))}, ["inputs_embeds"], {"input_ids": axes, "inputs_embeds": axes}, onnx / "embed_tokens.onnx")
+    past = {f"past_key_values.{layer}.{part}": torch.rand(2, 2, 3, 16) for layer in range(2) for part in ("key", "value")}
+    present = [name.replace("past_key_values", "present") for name in past]
+    export(
+        DecoderWithPast(model),
+        {"inputs_embeds": torch.rand(2, 7, 32), "attention_mask": torch.ones(2, 10, dtype=torch.long), "position_ids": torch.arange(3, 10).expand(2, -1), **past},
+        ["logits", *present],
+        {"inputs_embeds": axes, "attention_mask": {0: "batch_size", 1: "total_sequence_length"}, "position_ids": axes, "logits": axes,
+         **{name: {0: "batch_size", 2: "past_sequence_length"} for name in past}, **{name: {0: "batch_size", 2: "total_sequence_length"} for name in present}},
+        onnx / "decoder_model_merged.onnx",
+    )  # fmt: skip
+    processor = AutoProcessor.from_pretrained(folder)
+    ids = sorted({tokens[0] for word in ("Yes", " Yes", "yes", " yes") if len(tokens := processor.tokenizer.encode(word, add_special_tokens=False)) == 1})
+    cases = []
+    for name in ("small", "0601"):
+        for caption in CAPTIONS[:2]:
+            content = [{"type": "image"}, {"type": "text", "text": VQA_QUESTION.format(caption)}]
+            prompt = processor.tokenizer.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
+            with torch.no_grad():
+                logits = model(**processor(text=prompt, images=images[name], return_tensors="pt")).logits[0, -1]
+            cases.append({"picture": name, "caption": caption, "prompt": prompt, "probability": logits.double().softmax(-1)[ids].sum().item()})
+    return {"yesIds": ids, "cases": cases}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE / "goldens")
@@ -358,15 +477,17 @@ def main() -> None:
     images = pictures()
     versions = {"torch": torch.__version__, "transformers": transformers.__version__, "pillow": PIL.__version__,
                 "onnxruntime": onnxruntime.__version__, "lpips": "0.1.4 (its formula)"}  # fmt: skip
+    small = images["0602"].resize((32, 32), Image.Resampling.BICUBIC)
     document = {
         "versions": versions,
-        "pictures": {name: png(image) for name, image in images.items()},
+        "pictures": {name: png(image) for name, image in {**images, "small": small}.items()},
         "resampling": resampling(images),
         "processors": processors(images, models),
         "clip": make_clip(images, models),
         "dinov2": make_dinov2(images, models),
         "vitMae": make_vit_mae(images, models),
         "lpips": make_lpips(images, models),
+        "vqa": make_vqa({"0601": images["0601"], "small": small}, models),
     }
     (models / "preprocessor_config.json").unlink()
     (out / "scores.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { AnswerProbability } from '../../engine/inference/answer-probability.js';
 import { Encoder } from '../../engine/inference/encoders.js';
 import { ImageDistance } from '../../engine/inference/image-distance.js';
 import { checkModelFolder, type ModelKind } from '../../engine/inference/model-folder.js';
@@ -22,6 +23,7 @@ interface Goldens {
   clip: { logitScale: number; texts: Vectors; images: Vectors; logitsPerImage: Vectors };
   dinov2: { images: Vectors; inHalf: Vectors };
   vitMae: Record<string, Vectors>;
+  vqa: { cases: Array<{ picture: string; caption: string; probability: number }> };
   lpips: Array<{ net: string; picture: string; referencePngBase64: string; distance: number }>;
 }
 
@@ -30,7 +32,7 @@ const GOLDENS = fileURLToPath(new URL('../../models/reference/goldens', import.m
 const goldens = JSON.parse(readFileSync(join(GOLDENS, 'scores.json'), 'utf8')) as Goldens;
 const folder = (name: string): string => join(GOLDENS, 'scores-models', name);
 const picture = (name: string): Buffer => Buffer.from(goldens.pictures[name]!, 'base64');
-const NAMES = Object.keys(goldens.pictures);
+const NAMES = Object.keys(goldens.clip.images);
 const sessions = new Sessions({ provider: 'cpu', device: 0, threads: 1 });
 
 const largest = (pairs: Array<[ArrayLike<number>, number[]]>): number => Math.max(...pairs.map(([a, b]) => maxDifference(a, b)));
@@ -98,6 +100,27 @@ describe('embeddings and scores, within 1e-5', () => {
   });
 });
 
+describe('the probability of yes', () => {
+  let model: AnswerProbability;
+  beforeAll(async () => void (model = await AnswerProbability.load(folder('vision-language'), { provider: 'cpu', device: 0, threads: 1 })));
+  afterAll(() => model.release());
+
+  test.each(goldens.vqa.cases)(
+    "$picture, $caption: transformers', within 1e-4 of itself",
+    async ({ picture: name, caption, probability }) => {
+      const question = `Does this figure show "${caption}"? Please answer yes or no.`;
+      const value = await model.probabilityOfYes({ image: picture(name), question });
+      expect(Math.abs(value / probability - 1)).toBeLessThan(1e-4);
+    },
+  );
+
+  test('a folder of another kind is refused', async () => {
+    await expect(AnswerProbability.load(folder('clip'), { provider: 'cpu', device: 0 })).rejects.toThrow(
+      /cannot be loaded as a vision-language model/,
+    );
+  });
+});
+
 test.each<[string, ModelKind]>([
   ['clip', 'image-text'],
   ['clip-split', 'image-text'],
@@ -106,6 +129,7 @@ test.each<[string, ModelKind]>([
   ['dinov2-fp16', 'image'],
   ['vit-mae', 'vit-mae'],
   ['lpips-vgg', 'image-distance'],
+  ['vision-language', 'vision-language'],
 ])('%s passes for %s before a run', async (name, kind) => {
   await checkModelFolder(folder(name), kind);
 });

@@ -3,7 +3,8 @@ import { AutoModelForImageTextToText, AutoProcessor, env, type Tensor } from '@h
 import { InvalidInput, ModelOutputInvalid, OutOfMemory } from '../../core/errors.js';
 import { isOutOfMemory } from './onnx-model.js';
 import { PillowImage } from './pillow-image.js';
-import { sessionOptions, weightBytes, type SessionOptions } from './sessions.js';
+import { weightBytes } from './onnx-file.js';
+import { sessionOptions, type SessionOptions } from './sessions.js';
 
 export interface AnswerRequest {
   /** An encoded picture. */
@@ -62,7 +63,7 @@ export class AnswerProbability {
       });
       const graphs = ['vision_encoder', 'embed_tokens', 'decoder_model_merged'];
       const sizes = await Promise.all(graphs.map((graph) => weightBytes(join(folder, 'onnx', `${graph}.onnx`))));
-      const bytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+      const bytes = sizes.reduce((sum, size) => sum + size, 0);
       return new AnswerProbability(model, processor, [...yes], bytes);
     } catch (error) {
       const { message } = error as Error;

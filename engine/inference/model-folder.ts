@@ -120,18 +120,6 @@ const LAYOUTS: Record<ModelKind, Layout> = {
     files: [graph('model')],
     command: 'python models/export/export_lpips.py --net alex --out <folder>',
   },
-  'vision-language': {
-    files: [
-      'config.json',
-      'onnx/decoder_model_merged.onnx',
-      'onnx/embed_tokens.onnx',
-      'onnx/vision_encoder.onnx',
-      'preprocessor_config.json',
-      'tokenizer.json',
-      'tokenizer_config.json',
-    ],
-    command: "transformers.js' conversion of a vision-language model, in float32",
-  },
   'causal-lm': {
     files: ['config.json', graph('decoder_model_merged', 'model'), ['tokenizer.json', 'merges.txt'], 'tokenizer_config.json'],
     command: 'optimum-cli export onnx --model <model> --task text-generation-with-past <folder>',

@@ -139,5 +139,7 @@ test('what is not of the kind says so', async () => {
   await expect(dinov2.embedTexts(['a creature'], 'exact')).rejects.toThrow(/dinov2 has no text model/);
   await expect(VitMae.load(folder('dinov2'), sessions)).rejects.toThrow(/export it with noise as an input/);
   await expect(ImageDistance.load(folder('dinov2'), sessions)).rejects.toThrow(/has no input image/);
-  await expect(checkModelFolder(folder('dinov2'), 'image-text')).rejects.toThrow(/tokenizer.json is missing; tokenizer_config.json is missing/);
+  await expect(checkModelFolder(folder('dinov2'), 'image-text')).rejects.toThrow(
+    /tokenizer.json is missing; tokenizer_config.json is missing/,
+  );
 });

@@ -72,17 +72,17 @@ describe('checkModelFolder', () => {
   });
 
   test('accepts a tokenizer as transformers 4 writes it, and names what one use needs beside', async () => {
-    for (const part of ['text_encoder', 'unet', 'vae_decoder']) await write(`m/${part}/model.onnx`);
+    for (const part of ['text_encoder', 'unet', 'vae_decoder']) await write(`m/${part}/model.onnx`, EMPTY_GRAPH);
     for (const part of ['unet', 'vae_decoder', 'scheduler/scheduler_', 'tokenizer/tokenizer_'])
       await write(`m/${part.includes('/') ? part : `${part}/`}config.json`);
     await write('m/model_index.json');
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(
-      /missing: tokenizer\/tokenizer.json or tokenizer\/merges.txt\./,
+      /: tokenizer\/tokenizer.json or tokenizer\/merges.txt is missing\. Made by/,
     );
     await write('m/tokenizer/merges.txt');
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).resolves.toBeUndefined();
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image', ['vae_encoder/model.onnx'])).rejects.toThrow(
-      /missing: vae_encoder\/model.onnx\./,
+      /: vae_encoder\/model.onnx is missing\. Made by/,
     );
   });
 

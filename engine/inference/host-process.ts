@@ -8,7 +8,6 @@ import type { AnswerRequest, Batch, FromHost, HostConfig, Tasks, TaskName, ToHos
 import { ImageDistance } from './image-distance.js';
 import { Blip2 } from './language/blip2.js';
 import type { VisionLanguage } from './language/vision-language.js';
-import type { WrittenFeedback } from './language/written-text.js';
 import { LoadedModels } from './loaded-models.js';
 import { OptFeedback } from './opt-feedback.js';
 import { TextToImage, type GenerationHooks } from './pipelines/text-to-image.js';
@@ -67,13 +66,9 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
       );
     case 'probabilityOfYes':
       return models.use(
-        `vision-language ${folder}`,
-        () => loadAnswerProbability(folder),
-        async (model) => {
-          const outcomes: Outcome[] = [];
-          for (const request of requests) outcomes.push(fulfilled(await model.probabilityOfYes(request)));
-          return outcomes;
-        },
+        `vlm ${folder}`,
+        () => loadVisionLanguage(folder),
+        (model) => oneByOne(requests, (request) => model.probabilityOfYes(request)),
       );
     case 'writeFeedback':
       return models.use(
@@ -110,20 +105,19 @@ function useEncoder(folder: string, work: (encoder: Encoder) => Promise<Float32A
   return models.use(`encoder ${folder}`, load, async (encoder) => (await work(encoder)).map(fulfilled));
 }
 
+function loadAnswerer(layout: AnswerRequest['layout'], folder: string): Promise<Blip2 | VisionLanguage> {
+  return layout === 'blip2' ? loaded((sessions) => Blip2.load(folder, sessions)) : loadVisionLanguage(folder);
+}
+
 /** transformers.js takes a while to load, and most devices never need it. */
-async function loadAnswerer(layout: AnswerRequest['layout'], folder: string): Promise<Blip2 | VisionLanguage> {
-  if (layout === 'blip2') return loaded((sessions) => Blip2.load(folder, sessions));
+async function loadVisionLanguage(folder: string): Promise<VisionLanguage> {
   return (await import('./language/vision-language.js')).VisionLanguage.load(folder, config);
 }
 
-async function oneByOne<R>(requests: R[], write: (request: R, i: number) => Promise<WrittenFeedback>): Promise<Outcome[]> {
+async function oneByOne<R>(requests: R[], answer: (request: R, i: number) => Promise<Tasks[TaskName]['result']>): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  for (const [i, request] of requests.entries()) outcomes.push(fulfilled(await models.withRoom(() => write(request, i))));
+  for (const [i, request] of requests.entries()) outcomes.push(fulfilled(await models.withRoom(() => answer(request, i))));
   return outcomes;
-}
-
-async function loadAnswerProbability(folder: string) {
-  return (await import('./answer-probability.js')).AnswerProbability.load(folder, config);
 }
 
 /** One picture that cannot be decoded fails its whole batch: then each is run by itself, so that only it fails. */

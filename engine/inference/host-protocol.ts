@@ -1,6 +1,6 @@
 import type { FailureCode } from '../../core/errors.js';
-import type { AnswerRequest as YesNoRequest } from './answer-probability.js';
 import type { AskRequest } from './language/blip2.js';
+import type { YesNoRequest } from './language/vision-language.js';
 import type { WrittenFeedback } from './language/written-text.js';
 import type { WriteFeedbackRequest } from './opt-feedback.js';
 import type { Batching } from './micro-batching.js';

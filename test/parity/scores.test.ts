@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AnswerProbability } from '../../engine/inference/answer-probability.js';
+import { VisionLanguage } from '../../engine/inference/language/vision-language.js';
 import { Encoder } from '../../engine/inference/encoders.js';
 import { ImageDistance } from '../../engine/inference/image-distance.js';
 import { checkModelFolder, type ModelKind } from '../../engine/inference/model-folder.js';
@@ -101,8 +101,8 @@ describe('embeddings and scores, within 1e-5', () => {
 });
 
 describe('the probability of yes', () => {
-  let model: AnswerProbability;
-  beforeAll(async () => void (model = await AnswerProbability.load(folder('vision-language'), { provider: 'cpu', device: 0, threads: 1 })));
+  let model: VisionLanguage;
+  beforeAll(async () => void (model = await VisionLanguage.load(folder('vision-language'), { provider: 'cpu', device: 0, threads: 1 })));
   afterAll(() => model.release());
 
   test.each(goldens.vqa.cases)(
@@ -115,7 +115,7 @@ describe('the probability of yes', () => {
   );
 
   test('a folder of another kind is refused', async () => {
-    await expect(AnswerProbability.load(folder('clip'), { provider: 'cpu', device: 0 })).rejects.toThrow(
+    await expect(VisionLanguage.load(folder('clip'), { provider: 'cpu', device: 0 })).rejects.toThrow(
       /cannot be loaded as a vision-language model/,
     );
   });

@@ -1,11 +1,11 @@
 import { basename, dirname, relative } from 'node:path';
 import type { Tensor } from '@huggingface/transformers';
-import { AutoModelForImageTextToText, AutoProcessor, DynamicCache, env, RawImage } from '@huggingface/transformers';
-import sharp from 'sharp';
+import { AutoModelForImageTextToText, AutoProcessor, DynamicCache, env, type RawImage } from '@huggingface/transformers';
 import { InvalidInput, ModelOutputInvalid, OutOfMemory } from '../../../core/errors.js';
 import { onnxFile } from '../model-folder.js';
 import { isOutOfMemory } from '../onnx-model.js';
 import { weightBytes } from '../onnx-file.js';
+import { PillowImage } from '../pillow-image.js';
 import { sessionOptions, type SessionOptions } from '../sessions.js';
 import type { AskRequest } from './blip2.js';
 import type { Branch, TokenModel } from './decode.js';
@@ -35,7 +35,7 @@ interface LibraryModel {
 
 interface LibraryProcessor {
   (...given: unknown[]): Promise<Tensors>;
-  tokenizer: { chat_template?: unknown; decode(ids: number[], options: object): string };
+  tokenizer: { chat_template?: unknown; decode(ids: number[], options: object): string; encode(text: string, options: object): number[] };
   chat_template?: unknown;
   apply_chat_template(messages: object[], options: object): string;
 }
@@ -50,6 +50,17 @@ interface Said {
 /** Names that the library gives to what the end of a file's name says. */
 const DTYPES: Record<string, string> = { '': 'fp32', _fp16: 'fp16', _int8: 'int8', _quantized: 'q8', _uint8: 'uint8' };
 const GRAPHS = ['vision_encoder', 'embed_tokens', 'encoder_model', 'decoder_model_merged'];
+
+/** Processors of the library that take the picture before the text. */
+const IMAGE_FIRST = /^(Llava|PaliGemma|Pixtral|Lfm2Vl)/;
+/** How a vocabulary may spell yes, as the first thing said or after a space. */
+const YES = ['Yes', ' Yes', 'yes', ' yes'];
+
+export interface YesNoRequest {
+  /** An encoded picture. */
+  image: Uint8Array;
+  question: string;
+}
 
 /** A vision-language model that transformers.js knows (SmolVLM, Qwen2-VL, Florence-2, ...), asked by its chat template where it has one. */
 export class VisionLanguage implements TokenModel<Said> {
@@ -97,12 +108,26 @@ export class VisionLanguage implements TokenModel<Said> {
 
   /** Throws InvalidInput where the picture cannot be decoded, ModelOutputInvalid where the numbers are not finite, and the signal's reason. */
   async write({ image, prompt, instructions, ...options }: AskRequest, signal?: AbortSignal): Promise<WrittenFeedback> {
-    const given = await this.processed(await decodePicture(image), prompt, instructions);
+    const given = await this.processed(await PillowImage.decode(image), prompt, instructions);
     const words = Array.from(given['input_ids']!.data as BigInt64Array);
     const { start, said } = await this.start(given, words);
     const toText = (ids: readonly number[]) =>
       ids.length === 0 ? '' : this.processor.tokenizer.decode([...ids], { skip_special_tokens: true });
     return writeText(this, start, options, { prompt: said.map(Number), endIds: this.ends.endIds, toText, read: words.length, signal });
+  }
+
+  /**
+   * How sure the model is that the answer is yes: the softmax over the whole vocabulary of what comes first after the question, summed over the
+   * tokens that say yes, from 0 to 1 (Lin et al., arXiv 2404.01291). Throws InvalidInput where the picture cannot be decoded or the vocabulary has
+   * no such token, ModelOutputInvalid where the logits are not finite.
+   */
+  async probabilityOfYes({ image, question }: YesNoRequest): Promise<number> {
+    const encoded = YES.map((word) => this.processor.tokenizer.encode(word, { add_special_tokens: false }));
+    const yes = new Set(encoded.filter((ids) => ids.length === 1).map(([id]) => id!));
+    if (yes.size === 0) throw new InvalidInput('the vocabulary of the vision-language model has no token for Yes');
+    const given = await this.processed(await PillowImage.decode(image), question, question);
+    const { start } = await this.start(given, Array.from(given['input_ids']!.data as BigInt64Array));
+    return softmaxSum(start.logits, [...yes]);
   }
 
   async next(texts: ReadonlyArray<{ state: Said; token: number }>): Promise<Array<Branch<Said>>> {
@@ -131,7 +156,8 @@ export class VisionLanguage implements TokenModel<Said> {
     // Models of fixed tasks, such as Florence-2, have no template, and take the picture first.
     if (!processor.chat_template && !processor.tokenizer.chat_template) return processor(picture, instructions);
     const content = [{ type: 'image' }, { type: 'text', text: prompt }];
-    return processor(processor.apply_chat_template([{ role: 'user', content }], { add_generation_prompt: true }), [picture]);
+    const text = processor.apply_chat_template([{ role: 'user', content }], { add_generation_prompt: true, tokenize: false });
+    return IMAGE_FIRST.test(processor.constructor.name) ? processor(picture, text) : processor(text, [picture]);
   }
 
   /** Reads picture and prompt. `said`: the ids that the text begins with. */
@@ -160,15 +186,11 @@ export class VisionLanguage implements TokenModel<Said> {
   }
 }
 
-async function decodePicture(image: Uint8Array): Promise<RawImage> {
-  try {
-    const { data, info } = await sharp(image)
-      .flatten({ background: '#ffffff' })
-      .toColourspace('srgb')
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    return new RawImage(new Uint8ClampedArray(data), info.width, info.height, info.channels);
-  } catch (error) {
-    throw new InvalidInput(`the picture cannot be decoded: ${(error as Error).message}`, { cause: error });
-  }
+/** In double precision, and shifted by the largest logit, so that nothing overflows. */
+function softmaxSum(logits: Float32Array, ids: readonly number[]): number {
+  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+  const probability = ids.reduce((sum, id) => sum + Math.exp(logits[id]! - largest), 0) / total;
+  if (!Number.isFinite(probability)) throw new ModelOutputInvalid('the logits of the answer are not finite');
+  return Math.min(1, probability);
 }

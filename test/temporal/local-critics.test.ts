@@ -1,4 +1,4 @@
-/** Critics on a run's own device, each a small model of the true architecture: an OPT and BLIP-2s, with a placebo of one. */
+/** Critics on a run's own device, each a small model of the true architecture: an OPT, a BLIP-2 and a SmolVLM, with a placebo of one. */
 import { jest } from '@jest/globals';
 import { join } from 'node:path';
 import { cliJson, ROOT, scratch } from '../support/cli.js';
@@ -15,10 +15,7 @@ const ARMS = [
   CONTROL,
   { name: 'opt', feedback: { source: 'opt', model: join(PACK, 'opt'), image_encoder: join(PACK, 'vit-mae') } },
   { name: 'blip2', feedback: { source: 'blip2', model: join(MODELS, 'blip2-opt'), num_beams: 2, no_repeat_ngram_size: 2, ...short } },
-  {
-    name: 'sampled',
-    feedback: { source: 'blip2', model: join(MODELS, 'blip2-opt-fp16'), memory: true, do_sample: true, top_p: 0.9, ...short },
-  },
+  { name: 'vlm', feedback: { source: 'vlm', model: join(MODELS, 'smolvlm'), memory: true, do_sample: true, top_p: 0.9, ...short } },
   { name: 'placebo', feedback: { source: 'shuffled', from: 'blip2' } },
 ];
 
@@ -44,15 +41,15 @@ test('every arm has the words of its own model in its prompts, and the placebo t
       .map(({ feedback }) => feedback);
   for (const item of items) {
     expect(feedbackOf(item, 'control')).toEqual([null, null]);
-    for (const name of ['opt', 'blip2', 'sampled']) expect(feedbackOf(item, name)).toEqual([expect.any(String), expect.any(String)]);
-    for (const { prompt, feedback } of item.arms.find(({ name }) => name === 'blip2')!.rounds.slice(1))
-      expect(prompt).toBe(`${item.caption} ${feedback}`);
+    for (const name of ['opt', 'blip2', 'vlm']) expect(feedbackOf(item, name)).toEqual([expect.any(String), expect.any(String)]);
+    const [, round1] = item.arms.find(({ name }) => name === 'blip2')!.rounds;
+    expect(round1!.prompt).toBe(`${item.caption} ${round1!.feedback}`);
   }
   const [first, second] = items as [Report['items'][number], Report['items'][number]];
   expect(feedbackOf(first, 'blip2')).not.toEqual(feedbackOf(second, 'blip2'));
   expect(feedbackOf(first, 'placebo')).toEqual(feedbackOf(second, 'blip2'));
   expect(feedbackOf(second, 'placebo')).toEqual(feedbackOf(first, 'blip2'));
-  expect(new Set(ledger.map(({ arm }) => arm))).toEqual(new Set(['opt', 'blip2', 'sampled']));
+  expect(new Set(ledger.map(({ arm }) => arm))).toEqual(new Set(['opt', 'blip2', 'vlm']));
 });
 
 test('a second run of the same recipe has all of it recorded', async () => {

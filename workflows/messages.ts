@@ -15,7 +15,7 @@ export const itemDoneSignal = defineSignal<[ItemDone]>('itemDone');
 /** To an open run: take these items up again once what runs now is through. */
 export const retryUpdate = defineUpdate<void, [Selection]>('retry');
 
-/** From a partition that has started all of its items to the root: which one, and how many it still has in flight; again at each half of that. */
+/** From a partition that can start no further items to the root: which one, and how many it has in flight; again at each quarter of that. */
 export const drainingSignal = defineSignal<[{ partition: number; items: number }]>('draining');
 
 export interface RunProgress {

@@ -10,11 +10,14 @@ interface Lane {
   /** Items it may have in flight; once it has no further ones to start, those that it has left. */
   items: number;
   isDraining: boolean;
+  /** Whether a word can reach it. */
+  isThere: boolean;
 }
 
 /**
  * The open partitions of a run, and how they share the items in flight. Only as many are open as it takes: each holds a history in the worker's
- * memory. One that has no further items to start makes room for the next, so that an item that takes long holds up no others.
+ * memory. One that has no further items to start leaves what it does not hold to the others, and then to the next, so that an item that takes long holds
+ * up no others.
  */
 export class PartitionLanes {
   private readonly open = new Map<number, Lane>();
@@ -32,23 +35,23 @@ export class PartitionLanes {
 
   /** Waits for the partition's turn and gives the items that it may have in flight at first. */
   async enter(partition: number, handle: ExternalWorkflowHandle): Promise<number> {
-    const hasRoom = () => this.filling.length < Math.ceil(this.concurrency / MAX_WINDOW);
     // All that wait are woken together, and the first may have taken the room.
-    do await condition(hasRoom);
-    while (!hasRoom());
-    const lane: Lane = { handle, items: 0, isDraining: false };
-    this.open.set(partition, lane);
-    return (lane.items = this.window());
+    do await condition(() => this.free > 0);
+    while (this.free <= 0);
+    const items = Math.min(MAX_WINDOW, this.free);
+    this.open.set(partition, { handle, items, isDraining: false, isThere: false });
+    return items;
   }
 
-  /** The partition is there: until now no word could reach it. */
+  /** The partition is there. @param window what it was given to begin with */
   async started(partition: number, window: number): Promise<void> {
     const lane = this.open.get(partition);
-    if (!lane || lane.isDraining) return;
-    if (lane.items !== window) await lane.handle.signal(concurrencySignal, lane.items).catch(() => undefined);
+    if (!lane) return;
+    lane.isThere = true;
+    if (!lane.isDraining && lane.items !== window) await tellWindow(lane);
   }
 
-  /** A partition has started all of its items; so many of them are still in flight. */
+  /** A partition can start no further items for now; so many are still in flight. */
   async drain(partition: number, items: number): Promise<void> {
     const lane = this.open.get(partition);
     if (lane) Object.assign(lane, { items, isDraining: true });
@@ -71,25 +74,26 @@ export class PartitionLanes {
     for (const { handle } of [...this.open.values()]) await word(handle).catch(() => undefined);
   }
 
-  private get filling(): Lane[] {
-    return [...this.open.values()].filter(({ isDraining }) => !isDraining);
+  /** Items that may be in flight beside those that are given away. */
+  private get free(): number {
+    return [...this.open.values()].reduce((free, { items }) => free - items, this.concurrency);
   }
 
-  /** What is not in flight in draining partitions, evenly among the others. */
-  private window(): number {
-    const draining = [...this.open.values()].reduce((sum, { isDraining, items }) => sum + (isDraining ? items : 0), 0);
-    return Math.min(MAX_WINDOW, Math.max(1, Math.floor((this.concurrency - draining) / this.filling.length)));
-  }
-
+  /** Gives what is free to the partitions that can start items, or takes from each its part of what is too much. */
   private async share(): Promise<void> {
-    for (const lane of this.filling) {
-      const items = this.window();
-      if (lane.items === items) continue;
-      lane.items = items;
-      await lane.handle.signal(concurrencySignal, items).catch(() => undefined);
+    const filling = [...this.open.values()].filter(({ isDraining }) => !isDraining);
+    const given = filling.reduce((sum, { items }) => sum + items, 0);
+    const keep = Math.min(1, Math.max(0, given + this.free) / given);
+    const before = filling.map(({ items }) => items);
+    for (const lane of filling) {
+      if (keep < 1) lane.items = Math.max(1, Math.floor(lane.items * keep));
+      else lane.items += Math.min(MAX_WINDOW - lane.items, this.free);
     }
+    await Promise.all(filling.filter((lane, i) => lane.isThere && lane.items !== before[i]).map(tellWindow));
   }
 }
+
+const tellWindow = ({ handle, items }: Lane): Promise<void> => handle.signal(concurrencySignal, items).catch(() => undefined);
 
 /** A signal by hand may have asked for anything. */
 const wholeNumber = (items: number): number => Math.max(1, Math.floor(items) || 1);

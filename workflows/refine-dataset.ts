@@ -17,6 +17,7 @@ import { shareOf } from '../core/policy/budget.js';
 import type { Placement } from '../core/queues.js';
 import type { RunRef, RunState } from '../core/types.js';
 import { concurrencySignal, drainingSignal, pauseSignal, resumeSignal, retryUpdate, runProgressQuery } from './messages.js';
+import { tellOpenItems } from './open-items.js';
 import { PartitionLanes } from './partition-lanes.js';
 import { refinePartition, type PartitionResult } from './refine-partition.js';
 import { indexing, orchestration } from './run-activities.js';
@@ -132,6 +133,7 @@ async function runPartition(
   { lanes, isLast, paused }: { lanes: PartitionLanes; isLast: boolean; paused: () => boolean },
 ): Promise<PartitionResult> {
   const workflowId = partitionWorkflowId(input.run.runId, n);
+  tellOpenItems(input.run.runId, n, to - from); // Until it is open and says so itself.
   const window = await lanes.enter(n, getExternalWorkflowHandle(workflowId));
   try {
     const wasPaused = paused();
@@ -170,10 +172,14 @@ async function runPartition(
   }
 }
 
-/** As Promise.all, but waits for the others where one is rejected: what is cancelled still has items to end. */
+/** As Promise.all, but what is cancelled still has items to end. */
 async function allOf<T>(promises: Promise<T>[]): Promise<T[]> {
-  await Promise.allSettled(promises);
-  return Promise.all(promises);
+  try {
+    return await Promise.all(promises);
+  } catch (error) {
+    if (isCancellation(error)) await Promise.allSettled(promises);
+    throw error;
+  }
 }
 
 /** Even ranges [from, to) of at most {@link PARTITION_ITEMS} items. */

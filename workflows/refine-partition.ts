@@ -6,7 +6,6 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   makeContinueAsNewFunc,
-  metricMeter,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -22,6 +21,7 @@ import type { BudgetRecipe } from '../core/recipe.js';
 import type { RunRef } from '../core/types.js';
 import { concurrencySignal, drainingSignal, itemDoneSignal, partitionProgressQuery, pauseSignal, resumeSignal } from './messages.js';
 import { refineItem } from './refine-item.js';
+import { tellOpenItems } from './open-items.js';
 import { orchestration } from './run-activities.js';
 import { isTimeToContinue, onCurrentVersion, versioned } from './versioning.js';
 import { attributes } from './search-attributes.js';
@@ -75,8 +75,10 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   /** Offset of the first item that nothing is decided of yet. */
   let reached = input.from;
 
-  const open = metricMeter.createGauge('refineloop_items_open', 'int', '', 'Items of a run that are not over');
-  const tellOpen = () => open.set(running.size + input.to - reached, { run: run.runId, partition: input.partition });
+  /** Whether the root was told that no further items can be started for now. */
+  let draining = input.isLast;
+
+  const tellOpen = () => tellOpenItems(run.runId, input.partition, running.size + input.to - reached);
 
   const onDone = (done: ItemDone) => {
     if (!running.delete(done.key)) return;
@@ -156,7 +158,12 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
       for (const entry of page.entries) {
         if (running.has(entry.key)) continue;
         const isFree = () => !paused && running.size < window && reserve(budget, input.budget, worstCaseImages) !== 'wait';
-        await condition(() => isTimeToContinue() || isFree());
+        const isSpent = () => !draining && reserve(budget, input.budget, worstCaseImages) === 'wait';
+        await condition(() => isTimeToContinue() || isFree() || isSpent());
+        if (isSpent()) {
+          drain();
+          await condition(() => isTimeToContinue() || isFree());
+        }
         if (isTimeToContinue()) {
           next = entry.offset;
           break;
@@ -183,7 +190,7 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
       }
     }
     reached = input.to;
-    if (!input.isLast) await drain();
+    drain();
     await condition(() => running.size === 0);
   } catch (error) {
     if (isCancellation(error)) {
@@ -198,14 +205,19 @@ export async function refinePartition(input: RefinePartitionInput): Promise<Part
   upsertSearchAttributes(attributes({ RefineStatus: budgetReached ? 'budget_reached' : 'completed' }));
   return { budgetReached };
 
-  /** Leaves its part of the window to the next partition as it gets free. */
-  async function drain(): Promise<void> {
+  /** Leaves its part of the window to other partitions as it gets free: what is in flight now gets no more. */
+  function drain(): void {
+    if (draining) return;
+    draining = true;
     const root = getExternalWorkflowHandle(workflowInfo().parent!.workflowId);
-    for (let told = Infinity; running.size > 0;) {
-      await condition(() => running.size <= told / 2);
-      told = running.size;
-      await root.signal(drainingSignal, { partition: input.partition, items: told });
-    }
+    const tell = async () => {
+      for (let told = Infinity; running.size > 0;) {
+        await condition(() => running.size <= told / 4);
+        told = running.size;
+        await root.signal(drainingSignal, { partition: input.partition, items: told });
+      }
+    };
+    void tell().catch(() => undefined); // Cancelled, or the root is gone.
   }
 
   async function cancelItems(): Promise<void> {

@@ -21,6 +21,7 @@ jest.setTimeout(180_000);
 const ITEMS = 5_002;
 const RUN = 'halves';
 const folder = scratch();
+mkdirSync(join(folder, 'budget'));
 let cluster: Cluster;
 let storeUri: string;
 /** An item of each partition. */
@@ -81,5 +82,21 @@ test('a partition that has only items left that take long makes room for the nex
     await until('the second has what the first one leaves', async () => (await window()).at(-1) === 20);
   }));
 
-test('more items in flight than a partition may have open several at once', () =>
-  withBothInFlight(400, async () => expect([await windowAtStart(0), await windowAtStart(1)]).toEqual([200, 200])));
+test('more items in flight than a partition may have open several at once, and no more than was asked for', () =>
+  withBothInFlight(300, async () => expect([await windowAtStart(0), await windowAtStart(1)]).toEqual([200, 100])));
+
+test('a partition whose budget is given away makes room for the next, too', async () => {
+  // A share of one item each: while it is in flight, nothing is left for another.
+  const budget = { images: 4 };
+  const recipe = writeRecipe(join(folder, 'budget'), {
+    dataset: { uri: join(folder, 'data') },
+    arms: [CONTROL],
+    more: { store: storeUri, budget },
+  });
+  const prepared = await prepareRun(await loadRecipe(recipe), 'thrifty');
+  await startRun(cluster.client, prepared, { concurrency: 8 });
+  const root = cluster.client.workflow.getHandle('thrifty');
+  await until('both partitions are open', async () => (await root.query<RunProgress>('progress')).partitions.length === 2);
+  await root.cancel();
+  await expect(root.result()).rejects.toThrow();
+});

@@ -1,0 +1,7 @@
+import { metricMeter } from '@temporalio/workflow';
+
+/** Says how many items of a partition are not over. */
+export function tellOpenItems(runId: string, partition: number, items: number): void {
+  const open = metricMeter.createGauge('refineloop_items_open', 'int', '', 'Items of a run that are not over');
+  open.set(items, { run: runId, partition });
+}

@@ -132,7 +132,15 @@ export function* scoreFindings({ scores, stop, gate }: Judges): Iterable<CrossFi
     [['scores', 'primary'], scores.primary],
     ...scores.report.map((score, i): [FieldPath, ScoreShape] => [['scores', 'report', i], score]),
   ];
-  for (const [path, score] of entries) {
+  for (const [i, [path, score]] of entries.entries()) {
+    const before = entries.slice(0, i).find(([, other]) => other.metric === score.metric && other.model !== score.model);
+    if (before) {
+      yield {
+        path,
+        also: [before[0]],
+        message: `${score.metric} stands in ${before[0].join('.')} with another model; one run has one of each metric`,
+      };
+    }
     if (score.model !== null && METRICS[score.metric]!.model === null) {
       yield {
         path: [...path, 'model'],

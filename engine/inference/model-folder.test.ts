@@ -75,15 +75,26 @@ describe('checkModelFolder', () => {
     for (const part of ['text_encoder', 'unet', 'vae_decoder']) await write(`m/${part}/model.onnx`, EMPTY_GRAPH);
     for (const part of ['unet', 'vae_decoder', 'scheduler/scheduler_', 'tokenizer/tokenizer_'])
       await write(`m/${part.includes('/') ? part : `${part}/`}config.json`);
-    await write('m/model_index.json');
+    await write('m/model_index.json', '{}');
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(
       /: tokenizer\/tokenizer.json or tokenizer\/merges.txt is missing\. Made by/,
     );
     await write('m/tokenizer/merges.txt');
+    await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(/: tokenizer\/vocab.json is missing\. Made by/);
+    await write('m/tokenizer/vocab.json');
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).resolves.toBeUndefined();
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image', ['vae_encoder/model.onnx'])).rejects.toThrow(
       /: vae_encoder\/model.onnx is missing\. Made by/,
     );
+  });
+
+  test('asks for what the folder says that it has: the second encoder of an SDXL, the encoder of a T5', async () => {
+    await write('m/model_index.json', JSON.stringify({ text_encoder_2: ['transformers', 'X'], tokenizer_2: ['transformers', 'Y'] }));
+    await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(
+      /text_encoder_2\/model.onnx is missing; tokenizer_2\/tokenizer.json or tokenizer_2\/merges.txt is missing/,
+    );
+    await write('m/config.json', JSON.stringify({ is_encoder_decoder: true }));
+    await expect(checkModelFolder(join(root, 'm'), 'blip2')).rejects.toThrow(/onnx\/encoder_model.onnx or encoder_model.onnx is missing/);
   });
 
   test('accepts either file of an image encoder', async () => {

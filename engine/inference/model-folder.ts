@@ -7,6 +7,7 @@ import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import type { ScoreModelKind } from '../../core/item-plan.js';
 import type { Digest } from '../../core/types.js';
+import { readModelJson } from './model-json.js';
 import { weightBytes } from './onnx-file.js';
 
 /** What a recipe can point at: a generator, what scores read, critics and what they see through. */
@@ -118,7 +119,7 @@ const LAYOUTS: Record<ModelKind, Layout> = {
   },
   'image-distance': {
     files: [graph('model')],
-    command: 'python models/export/export_lpips.py --net alex --out <folder>',
+    command: 'python models/export/export_lpips.py --net alex --backbone <torchvision weights> --heads <lpips weights> --out <folder>',
   },
   'causal-lm': {
     files: ['config.json', graph('decoder_model_merged', 'model'), ['tokenizer.json', 'merges.txt'], 'tokenizer_config.json'],
@@ -156,7 +157,7 @@ export const MODEL_KINDS = Object.keys(LAYOUTS) as ModelKind[];
  */
 export async function modelProblems(folder: string, kind: ModelKind, also: readonly string[] = []): Promise<string[]> {
   const present = await modelFiles(folder);
-  const problems = [...LAYOUTS[kind].files, ...also]
+  const problems = [...LAYOUTS[kind].files, ...(await namedParts(folder, kind, present)), ...also]
     .map((file) => [file].flat())
     .filter((choices) => !choices.some((file) => present.includes(file)))
     .map((choices) => `${choices.filter((file) => !OF_LOWER_PRECISION.test(file)).join(' or ')} is missing`);
@@ -164,6 +165,34 @@ export async function modelProblems(folder: string, kind: ModelKind, also: reado
     await weightBytes(join(folder, file)).catch((error: unknown) => problems.push((error as Error).message));
   }
   return problems;
+}
+
+/** What some models of a kind have beside the others: files that their own configuration, or a file that is there, asks for. */
+async function namedParts(folder: string, kind: ModelKind, present: string[]): Promise<(string | string[])[]> {
+  const read = async (name: string) =>
+    present.includes(name) ? ((await readModelJson(join(folder, name))) as Record<string, unknown>) : {};
+  const beside = present.flatMap((path) =>
+    path.endsWith('merges.txt') && !present.includes(path.replace(/merges.txt$/, 'tokenizer.json'))
+      ? [path.replace('merges.txt', 'vocab.json')]
+      : [],
+  );
+  switch (kind) {
+    case 'text-to-image': {
+      const index = await read('model_index.json');
+      const names = (part: string) => Array.isArray(index[part]) && index[part][0] !== null;
+      if (names('text_encoder_2')) beside.push('text_encoder_2/model.onnx');
+      if (present.includes('safety_checker/model.onnx')) beside.push('feature_extractor/preprocessor_config.json');
+      return names('tokenizer_2') ? [...beside, ['tokenizer_2/tokenizer.json', 'tokenizer_2/merges.txt']] : beside;
+    }
+    case 'blip2':
+    case 'vision-language': {
+      const { is_encoder_decoder: own, text_config: text } = await read('config.json');
+      const isEncoderDecoder = own === true || (text as { is_encoder_decoder?: boolean } | undefined)?.is_encoder_decoder === true;
+      return isEncoderDecoder ? [...beside, graph('encoder_model')] : beside;
+    }
+    default:
+      return beside;
+  }
 }
 
 /** The command that makes such a folder. */

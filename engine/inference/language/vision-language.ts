@@ -1,4 +1,5 @@
-import { basename, dirname, relative } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import type { Tensor } from '@huggingface/transformers';
 import { AutoModelForImageTextToText, AutoProcessor, DynamicCache, env, type RawImage } from '@huggingface/transformers';
 import { InvalidInput, ModelOutputInvalid, OutOfMemory } from '../../../core/errors.js';
@@ -68,6 +69,8 @@ export class VisionLanguage implements TokenModel<Said> {
     private readonly model: LibraryModel,
     private readonly processor: LibraryProcessor,
     private readonly ends: TextEnds,
+    /** How a conversation is written down; `null` for models of fixed tasks. */
+    private readonly template: string | null,
     /** Of its weights. */
     readonly bytes: number,
   ) {}
@@ -98,7 +101,11 @@ export class VisionLanguage implements TokenModel<Said> {
         device: options.provider === 'cpu' ? 'cpu' : (options.provider as 'cuda'),
         session_options: sessionOptions(options),
       });
-      return new VisionLanguage(model as unknown as LibraryModel, processor as unknown as LibraryProcessor, ends, bytes);
+      const known = processor as unknown as LibraryProcessor;
+      const own = known.chat_template ?? known.tokenizer.chat_template ?? null;
+      // Newer exports keep it in a file of its own, which the library does not read for every model.
+      const template = typeof own === 'string' ? own : await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => null);
+      return new VisionLanguage(model as unknown as LibraryModel, known, ends, template, bytes);
     } catch (error) {
       const { message } = error as Error;
       if (isOutOfMemory(message)) throw new OutOfMemory(`not enough memory to load ${folder}: ${message}`, { cause: error });
@@ -124,6 +131,7 @@ export class VisionLanguage implements TokenModel<Said> {
   async probabilityOfYes({ image, question }: YesNoRequest): Promise<number> {
     const encoded = YES.map((word) => this.processor.tokenizer.encode(word, { add_special_tokens: false }));
     const yes = new Set(encoded.filter((ids) => ids.length === 1).map(([id]) => id!));
+    if (this.template === null) throw new InvalidInput('the vision-language model has no chat template, so it answers no questions');
     if (yes.size === 0) throw new InvalidInput('the vocabulary of the vision-language model has no token for Yes');
     const given = await this.processed(await PillowImage.decode(image), question, question);
     const { start } = await this.start(given, Array.from(given['input_ids']!.data as BigInt64Array));
@@ -154,9 +162,13 @@ export class VisionLanguage implements TokenModel<Said> {
   private async processed(picture: RawImage, prompt: string, instructions: string): Promise<Tensors> {
     const { processor } = this;
     // Models of fixed tasks, such as Florence-2, have no template, and take the picture first.
-    if (!processor.chat_template && !processor.tokenizer.chat_template) return processor(picture, instructions);
+    if (this.template === null) return processor(picture, instructions);
     const content = [{ type: 'image' }, { type: 'text', text: prompt }];
-    const text = processor.apply_chat_template([{ role: 'user', content }], { add_generation_prompt: true, tokenize: false });
+    const text = processor.apply_chat_template([{ role: 'user', content }], {
+      chat_template: this.template,
+      add_generation_prompt: true,
+      tokenize: false,
+    });
     return IMAGE_FIRST.test(processor.constructor.name) ? processor(picture, text) : processor(text, [picture]);
   }
 

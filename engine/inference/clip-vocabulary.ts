@@ -1,7 +1,8 @@
-import { access, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
+import { fileExists } from './file-exists.js';
 import { readModelJson } from './model-json.js';
 
 /** A special token as transformers writes it: its text, or an object that holds it. */
@@ -28,7 +29,7 @@ const WORDS = "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\
  */
 export async function readSpecialTokens(folder: string, config: object): Promise<SpecialTokens> {
   const file = join(folder, 'special_tokens_map.json');
-  const map = (await exists(file)) ? await readModelJson(file) : {};
+  const map = (await fileExists(file)) ? await readModelJson(file) : {};
   return parse(specialSchema, { ...withoutNulls(config), ...withoutNulls(map as object) }, file);
 }
 
@@ -42,7 +43,7 @@ export async function readClipTokenizer(folder: string, config: object, special:
     string,
     string,
   ];
-  if ((await exists(whole)) || !(await exists(mergesFile))) return readModelJson(whole);
+  if ((await fileExists(whole)) || !(await fileExists(mergesFile))) return readModelJson(whole);
   const vocab = parse(vocabularySchema, await readModelJson(vocabFile), vocabFile);
   const merges = (await readFile(mergesFile, 'utf8')).split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#version'));
   const { bos_token: bos, eos_token: eos, unk_token: unk, pad_token: pad = eos } = special;
@@ -82,10 +83,3 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
 }
 
 const withoutNulls = (fields: object): object => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
-
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
-}

@@ -1,7 +1,7 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
+import { fileExists } from './file-exists.js';
 import { readModelJson } from './model-json.js';
 
 const { fround } = Math;
@@ -37,10 +37,7 @@ export type OptPrompt = z.output<typeof promptSchema>;
 /** Reads `prompt.json`; a folder without one is read as the paper has it. Throws InvalidInput, which names the file. */
 export async function loadOptPrompt(folder: string): Promise<OptPrompt> {
   const file = join(folder, 'prompt.json');
-  const present = await access(file).then(
-    () => true,
-    () => false,
-  );
+  const present = await fileExists(file);
   const parsed = promptSchema.safeParse(present ? await readModelJson(file) : {});
   if (!parsed.success) throw new InvalidInput(`${file}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;

@@ -1,7 +1,8 @@
-import { access, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
+import { fileExists } from './file-exists.js';
 import type { Digest } from '../../core/types.js';
 import { fileSha256 } from './model-folder.js';
 import { readModelJson } from './model-json.js';
@@ -59,10 +60,7 @@ export async function readPack(modelFolder: string): Promise<PackEntry | null> {
 
 /** Whether a folder has a `pack.json`. */
 export function isPack(folder: string): Promise<boolean> {
-  return access(join(folder, 'pack.json')).then(
-    () => true,
-    () => false,
-  );
+  return fileExists(join(folder, 'pack.json'));
 }
 
 /** What is wrong with a model's files by what its pack says of them, their SHA-256 read again. */

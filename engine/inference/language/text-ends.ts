@@ -1,7 +1,7 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../../core/errors.js';
+import { fileExists } from '../file-exists.js';
 import { readModelJson } from '../model-json.js';
 
 const ids = z.union([z.int().transform((id) => [id]), z.array(z.int())]).nullish();
@@ -35,10 +35,7 @@ export async function loadLanguageConfig(folder: string, name = 'config.json'): 
 export async function loadTextEnds(folder: string): Promise<TextEnds> {
   const config = await loadLanguageConfig(folder);
   const name = 'generation_config.json';
-  const hasGeneration = await access(join(folder, name)).then(
-    () => true,
-    () => false,
-  );
+  const hasGeneration = await fileExists(join(folder, name));
   const places = [hasGeneration ? await loadLanguageConfig(folder, name) : {}, config.text_config ?? {}, config];
   const first = <K extends 'eos_token_id' | 'decoder_start_token_id'>(key: K) =>
     places.map((place) => place[key]).find((value) => value !== null && value !== undefined);

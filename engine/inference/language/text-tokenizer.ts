@@ -1,8 +1,9 @@
-import { access, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { InvalidInput } from '../../../core/errors.js';
+import { fileExists } from '../file-exists.js';
 import { readModelJson } from '../model-json.js';
 
 /** A special token as transformers writes it: its text, or an object that holds it. */
@@ -41,7 +42,7 @@ export class TextTokenizer {
     const parsed = configSchema.safeParse(await readModelJson(configFile));
     if (!parsed.success) throw new InvalidInput(`${configFile}: ${z.prettifyError(parsed.error)}`);
     const whole = join(folder, 'tokenizer.json');
-    const isWhole = (await exists(whole)) || !(await exists(join(folder, 'merges.txt')));
+    const isWhole = (await fileExists(whole)) || !(await fileExists(join(folder, 'merges.txt')));
     const tokenizer = isWhole ? await readModelJson(whole) : await fromMerges(folder, parsed.data);
     try {
       return new TextTokenizer(new LibraryTokenizer(tokenizer, parsed.data), parsed.data);
@@ -104,9 +105,3 @@ async function fromMerges(folder: string, config: Config): Promise<unknown> {
     },
   };
 }
-
-const exists = (file: string): Promise<boolean> =>
-  access(file).then(
-    () => true,
-    () => false,
-  );

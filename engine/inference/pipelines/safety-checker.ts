@@ -1,6 +1,6 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ModelOutputInvalid } from '../../../core/errors.js';
+import { fileExists } from '../file-exists.js';
 import type { OnnxModel } from '../onnx-model.js';
 import { loadPreprocessor, pixelValues, type Preprocessor } from '../pixel-values.js';
 import type { Sessions } from '../sessions.js';
@@ -18,11 +18,7 @@ export class SafetyChecker {
   /** `undefined` where the folder has none. Throws InvalidInput, which names the file, where it has half of one. */
   static async load(folder: string, sessions: Sessions): Promise<SafetyChecker | undefined> {
     const file = join(folder, 'safety_checker', 'model.onnx');
-    const isThere = await access(file).then(
-      () => true,
-      () => false,
-    );
-    if (!isThere) return undefined;
+    if (!(await fileExists(file))) return undefined;
     const model = await sessions.load(file);
     model.expectInputs(['clip_input', 'images']);
     return new SafetyChecker(model, await loadPreprocessor(join(folder, 'feature_extractor')));

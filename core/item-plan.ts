@@ -51,11 +51,13 @@ export interface FeedbackKind {
   looks: boolean;
   /** Each call may cost money, also when its reply is lost. */
   billable: boolean;
+  /** Its words are a person's: what a model is taught with. */
+  person?: true;
 }
 
 /** Local models go to a device, remote ones to the CPU queue, look-ups stay on the workflow's own queue. */
 export const FEEDBACK_KINDS: Record<FeedbackSource, FeedbackKind> = {
-  dataset: { queue: 'orchestrator', looks: false, billable: false },
+  dataset: { queue: 'orchestrator', looks: false, billable: false, person: true },
   shuffled: { queue: 'orchestrator', looks: false, billable: false },
   opt: { queue: 'gpu', looks: true, billable: false },
   blip2: { queue: 'gpu', looks: true, billable: false },

@@ -1,5 +1,6 @@
 import {
   DEFAULT_DECODING,
+  promptTemplate,
   type ArmRecipe,
   type Decoding,
   type FeedbackRecipe,
@@ -100,7 +101,7 @@ function toFeedback(feedback: ArmShape['feedback']): FeedbackRecipe | null {
     }
     case 'blip2': {
       const { source, model, prompt, memory } = feedback;
-      return { source, model, prompt, memory, ...toWriting(feedback) };
+      return { source, model, prompt: promptTemplate(prompt), memory, ...toWriting(feedback) };
     }
     case 'vlm': {
       const { source, model, instructions, memory } = feedback;

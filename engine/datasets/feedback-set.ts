@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
 import { messageOf } from '../storage/file-errors.js';
 import { feedbackTexts } from './dataset-rows.js';
@@ -8,16 +8,19 @@ import { readCsv, readJsonLines } from './table-files.js';
 const COLUMN = 'feedback';
 
 /**
- * Texts of a set of feedback: a line each of a `.txt` file, or the column `feedback` of JSON lines, CSV or TSV (a list holds one a round),
- * as a dataset's metadata has it.
+ * Texts of a set of feedback: a line each of a `.txt` file, the column `feedback` of JSON lines, CSV or TSV (a list holds one a round),
+ * as a dataset's metadata has it, or what a feedback set's folder has in `train/`.
  * @throws InvalidInput with file, line and field where one is not readable
  */
-export async function readFeedbackSet(path: string): Promise<string[]> {
+export async function readFeedbackSet(named: string): Promise<string[]> {
+  const isFolder = (await stat(named).catch(() => null))?.isDirectory() ?? false;
+  const path = isFolder ? join(named, 'train/metadata.jsonl') : named;
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
   } catch (error) {
-    throw new InvalidInput(`${path}: cannot be read (${messageOf(error)}); name a .txt, .jsonl, .csv or .tsv file of feedback`);
+    const why = `${path}: cannot be read (${messageOf(error)})`;
+    throw new InvalidInput(`${why}; name a .txt, .jsonl, .csv or .tsv file of feedback, or the folder of a feedback set`);
   }
   const texts = readTexts(bytes, path);
   if (texts.length === 0) throw new InvalidInput(`${path}: holds no feedback; there is nothing to hold the arms' feedback against`);

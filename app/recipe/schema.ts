@@ -88,6 +88,12 @@ const datasetFeedback = z.strictObject({
 const shuffledFeedback = z.strictObject({
   source: z.literal('shuffled').describe("Another item's feedback: the placebo."),
   from: text().describe("The arm whose feedback is shuffled; a model's feedback is the one that it writes on the other item."),
+  swap: z
+    .enum(['feedback', 'picture'])
+    .default('feedback')
+    .describe(
+      "`feedback`: the other item's feedback is shown. `picture`: the model of `from` writes for this item's caption on the other item's picture; where that is as good, it does not look.",
+    ),
 });
 
 const memory = () =>
@@ -243,6 +249,15 @@ const arm = z.strictObject({
     .default(null)
     .describe(
       "Each round edits the previous round's image (image to image) instead of drawing a new one: the share of denoising steps that are made, from 0.01 (next to nothing changes) to 1. 0.4 to 0.7 keeps the composition. Without it new images, for a placebo what its arm has.",
+    ),
+  candidates: z
+    .int()
+    .min(1)
+    .max(16)
+    .nullable()
+    .default(null)
+    .describe(
+      'Texts that the critic writes each round, the first as without this and the others sampled; an image is made with each, and the selector keeps one. The control draws as many images, and is given the same choice. Without it 1, for a placebo what its arm has.',
     ),
 });
 

@@ -76,6 +76,7 @@ function toArm(arm: ArmShape, arms: readonly ArmShape[]): ArmRecipe {
   const { name, oracle, feedback } = arm;
   const from = feedback?.source === 'shuffled' ? arms.find((other) => other.name === feedback.from) : undefined;
   const strength = arm.strength ?? from?.strength ?? null;
+  const candidates = arm.candidates ?? from?.candidates ?? 1;
   const rewrites = (from ?? arm).feedback?.source === 'rewrite';
   return {
     name,
@@ -85,6 +86,7 @@ function toArm(arm: ArmShape, arms: readonly ArmShape[]): ArmRecipe {
     feedbackWeight: arm.feedback_weight ?? from?.feedback_weight ?? 0.5,
     seeds: arm.seeds ?? from?.seeds ?? 'keep',
     ...(strength === null ? {} : { strength }),
+    ...(candidates === 1 ? {} : { candidates }),
   };
 }
 
@@ -93,8 +95,11 @@ function toFeedback(feedback: ArmShape['feedback']): FeedbackRecipe | null {
     case undefined:
       return null;
     case 'dataset':
-    case 'shuffled':
       return feedback;
+    case 'shuffled': {
+      const { source, from, swap } = feedback;
+      return { source, from, ...(swap === 'picture' ? { swap } : {}) };
+    }
     case 'opt': {
       const { source, model, memory, image_encoder: imageEncoder } = feedback;
       return { source, model, imageEncoder, memory, ...toWriting(feedback) };

@@ -39,6 +39,7 @@ class Critic:
     """A base model with its tokenizer and prompt. Raises BadInput where the base is of another kind."""
 
     architecture: type[PreTrainedModel]
+    base_architecture: str
     # Trained whole beside the adapter.
     trained_whole: list[str] | None = None
 
@@ -46,9 +47,8 @@ class Critic:
         self.config = config
         file = config.base / "config.json"
         named = json.loads(file.read_text()).get("architectures") if file.exists() else None
-        expected = "Blip2ForConditionalGeneration" if config.kind == "blip2" else "OPTForCausalLM"
-        if expected not in (named or []):
-            raise BadInput(f"{file}: architectures: kind {config.kind} is tuned from {expected}, not {', '.join(named or ['nothing'])}")
+        if self.base_architecture not in (named or []):
+            raise BadInput(f"{file}: architectures: {config.kind} is tuned from {self.base_architecture}, not {', '.join(named or ['nothing'])}")
         self.tokenizer = AutoTokenizer.from_pretrained(config.base)
 
     def picture(self, row: Row, view: int = 0) -> Picture:
@@ -60,7 +60,7 @@ class Critic:
 
     def feedback_ids(self, feedback: str) -> list[int]:
         """The end of the text included."""
-        return [*self.tokenizer.encode(feedback, add_special_tokens=False), self.end_id]
+        return [*self.tokenizer.encode(feedback, add_special_tokens=False), self.end_ids[0]]
 
     def example(self, row: Row, picture: Picture) -> dict[str, Any]:
         """Ids, labels and inputs of a row."""
@@ -104,9 +104,12 @@ class Critic:
         """The likeliest ids, the end included."""
         ids = torch.tensor([prompt.ids], device=model.device)
         inputs = {name: value[None].to(model.device) for name, value in prompt.inputs.items()}
-        greedy = GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, do_sample=False, eos_token_id=self.end_id, pad_token_id=self.pad_id, bos_token_id=self.end_id)
+        greedy = GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, do_sample=False, eos_token_id=self.end_ids, pad_token_id=self.pad_id)
         with torch.no_grad():
             return self.generated(model, ids, attention_mask=torch.ones_like(ids), generation_config=greedy, **inputs)[0].tolist()
+
+    def without_end(self, ids: list[int]) -> list[int]:
+        return ids[:-1] if ids and ids[-1] in self.end_ids else ids
 
     def generated(self, model: PreTrainedModel, ids: Tensor, **options: Any) -> Tensor:
         return model.generate(input_ids=ids, **options)[:, ids.shape[1] :]
@@ -116,13 +119,18 @@ class Critic:
         config = json.loads((self.config.base / "config.json").read_text())
         return config.get("text_config", config)
 
-    @property
-    def end_id(self) -> int:
-        return self.tokenizer.eos_token_id
+    @cached_property
+    def end_ids(self) -> list[int]:
+        """Any of them ends a text, as text-ends.ts reads them; the first is what training writes (a BLIP-2 before an OPT ends with a line's end)."""
+        files = [self.config.base / name for name in ("generation_config.json", "config.json") if (self.config.base / name).exists()]
+        generation, *_ = settings = [json.loads(file.read_text()) for file in files]
+        named = [place.get("eos_token_id") for place in (generation, self.text_config, settings[-1], {"eos_token_id": self.tokenizer.eos_token_id})]
+        ends = next(end for end in named if end is not None)
+        return ends if isinstance(ends, list) else [ends]
 
     @property
     def pad_id(self) -> int:
-        return self.end_id if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
+        return self.end_ids[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
 
     @property
     def longest(self) -> int:
@@ -133,6 +141,7 @@ class Opt(Critic):
     """The paper's: the mean of what ViT-MAE sees stands in the prompt as integer tokens."""
 
     architecture = OPTForCausalLM
+    base_architecture = "OPTForCausalLM"
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -181,12 +190,16 @@ class Blip2(Critic):
     """BLIP-2 before an OPT: its queries, then the paper's question; the answer brings its blank along."""
 
     architecture = Blip2ForConditionalGeneration
+    base_architecture = "Blip2ForConditionalGeneration"
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.whole = json.loads((config.base / "config.json").read_text())
         if self.text_config.get("model_type") != "opt":
             raise BadInput(f"{config.base / 'config.json'}: text_config: only a BLIP-2 before an OPT is tuned, not before {self.text_config.get('model_type')}")
+        self.image_token = self.whole.get("image_token_index") or self.whole.get("image_token_id")
+        if self.image_token is None:
+            raise BadInput(f"{config.base / 'config.json'}: image_token_index is missing, as in exports before transformers 4.46: save the model again with a newer one")
         self.template = config.prompt or PAPER_BLIP2
         self.processor = AutoImageProcessor.from_pretrained(config.base)
 
@@ -194,8 +207,7 @@ class Blip2(Critic):
         return self.processor(row.image(), return_tensors="np")["pixel_values"][0]
 
     def prompt(self, caption: str, picture: Picture) -> Prompt:
-        token = self.whole.get("image_token_index", self.whole.get("image_token_id"))
-        queries = [token] * self.whole["num_query_tokens"]
+        queries = [self.image_token] * self.whole["num_query_tokens"]
         words = self.tokenizer(self.template.replace("{caption}", caption)).input_ids
         return Prompt([*queries, *words], [*[True] * len(queries), *[False] * len(words)], {"pixel_values": torch.from_numpy(picture)})
 

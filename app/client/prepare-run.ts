@@ -5,7 +5,15 @@ import { metricOf } from '../../core/item-plan.js';
 import type { Placement } from '../../core/queues.js';
 import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
 import { readDataset, sampleRows } from '../../engine/datasets/index.js';
-import { checkModelFolder, modelDigest, readPack, runtimeOf, verifyPack, type ModelKind } from '../../engine/inference/index.js';
+import {
+  checkModelFolder,
+  loadOptPrompt,
+  modelDigest,
+  readPack,
+  runtimeOf,
+  verifyPack,
+  type ModelKind,
+} from '../../engine/inference/index.js';
 import { defaultRunId, modelPaths, recipeDigest, sharedModelProblem, type LoadedRecipe } from '../recipe/index.js';
 
 /** A run that could be started: everything checked that can be checked before the first step. */
@@ -65,7 +73,13 @@ async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntr
   for (const kind of kinds) await checkModelFolder(folder, kind, kind === 'text-to-image' && edits ? ['vae_encoder/model.onnx'] : []);
   const pack = await readPack(folder);
   if (pack) await verifyPack(folder);
-  return { path: folder, digest: await modelDigest(folder), trainedOn: pack?.trainedOn.digests ?? [] };
+  const isSoft = kinds.has('causal-lm') && (await loadOptPrompt(folder)).image === 'soft';
+  return {
+    path: folder,
+    digest: await modelDigest(folder),
+    trainedOn: pack?.trainedOn.digests ?? [],
+    ...(isSoft ? { imageFeatures: 'all' } : {}),
+  };
 }
 
 /** All that the recipe takes a folder for. */

@@ -13,7 +13,7 @@ import { Sessions, type SessionOptions } from './sessions.js';
 
 export interface WriteFeedbackRequest extends WriteOptions {
   caption: string;
-  /** Mean of the image encoder's features. */
+  /** Mean of the image encoder's features; for a soft prompt each of them, row by row. */
   features: Float32Array;
 }
 

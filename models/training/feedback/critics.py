@@ -163,7 +163,7 @@ class Opt(Critic):
 
 
 class OptSoft(Opt):
-    """The features stand there as vectors, by a projection that is trained with the adapter."""
+    """All 50 features stand there as vectors, by a projection that is trained with the adapter; their mean in one vector told less (README.md)."""
 
     architecture = SoftPromptOPT
     trained_whole = ["image_projection"]
@@ -171,6 +171,9 @@ class OptSoft(Opt):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.form["image"] = "soft"
+
+    def picture(self, row: Row, view: int = 0) -> Picture:
+        return self.features.all(row, view)
 
     def load(self, **options: Any) -> PreTrainedModel:
         config = OPTConfig.from_pretrained(self.config.base)

@@ -48,6 +48,7 @@ def train(config: Config) -> None:
     from critics import critic_of
     from training import FeedbackTrainer, Stopped, newest_checkpoint
 
+    checkpoint = newest_checkpoint(config)
     critic = critic_of(config)
     base = critic.load()
     try:
@@ -55,7 +56,6 @@ def train(config: Config) -> None:
     except ValueError as error:
         config.refuse("lora.targetModules", str(error).splitlines()[0])
     trainer = FeedbackTrainer(critic, model, rows, validation)
-    checkpoint = newest_checkpoint(config)
     resumed = int(checkpoint.name.split("-")[1]) if checkpoint else 0
     say("start", totalSteps=trainer.total_steps, resumedFrom=resumed, examples=examples)
     if checkpoint:

@@ -83,12 +83,12 @@ export interface LocalWriting {
   decoding?: Partial<Decoding>;
 }
 
-/** A causal language model that reads the picture as integer tokens (the paper's OPT arm). */
+/** A causal language model that reads the picture as integer tokens (the paper's OPT arm), or as vectors that a trained projection makes. */
 export interface OptFeedbackRecipe extends LocalWriting {
   source: 'opt';
   /** Folder as optimum writes it, with `prompt.json` beside the weights. */
   model: string;
-  /** ViT-MAE folder whose features become the tokens. */
+  /** ViT-MAE folder whose features it reads. */
   imageEncoder: string;
   /** True: the caption in the prompt is followed by the feedback of earlier rounds. */
   memory: boolean;
@@ -203,6 +203,8 @@ export interface ModelEntry {
   trainingFeedback?: Digest;
   /** What its training measured, where its pack tells. */
   measured?: MeasuredLosses;
+  /** Of a critic that reads each of its image encoder's features; absent: it reads their mean. */
+  imageFeatures?: 'all';
 }
 
 /** Losses a token at the end of a training. */

@@ -9,6 +9,7 @@ import { readDataset, sampleRows } from '../../engine/datasets/index.js';
 import {
   checkModelFolder,
   measuredLosses,
+  loadOptPrompt,
   modelDigest,
   readPack,
   runtimeOf,
@@ -81,12 +82,14 @@ async function modelEntry(loaded: LoadedRecipe, path: string, artifacts: Uint8Ar
   const measured = await measuredLosses(folder, pack);
   const taught = pack?.trainedOn.feedback && Buffer.from(canonicalJson(pack.trainedOn.feedback), 'utf8');
   if (taught) artifacts.push(taught);
+  const isSoft = kinds.has('causal-lm') && (await loadOptPrompt(folder)).image === 'soft';
   return {
     path: folder,
     digest: await modelDigest(folder),
     trainedOn: pack?.trainedOn.digests ?? [],
     ...(taught ? { trainingFeedback: digestOf(taught) } : {}),
     ...(measured ? { measured } : {}),
+    ...(isSoft ? { imageFeatures: 'all' } : {}),
   };
 }
 

@@ -145,7 +145,11 @@ const writing = () => ({
 });
 
 const optFeedback = z.strictObject({
-  source: z.literal('opt').describe('A causal language model that reads the image as integer tokens (the OPT arm of the paper).'),
+  source: z
+    .literal('opt')
+    .describe(
+      'A causal language model that reads the image as integer tokens (the OPT arm of the paper), or as vectors where its `prompt.json` says `"image": "soft"`.',
+    ),
   model: text().describe('Model folder as optimum or transformers.js has it, with `prompt.json` beside; relative to the recipe file.'),
   image_encoder: text().describe('ViT-MAE folder with the mask noise as an input; relative to the recipe file.'),
   memory: memory(),

@@ -5,4 +5,5 @@ export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './pipelines
 export { addToPack, checkModels, type CheckedModel, type PackClaims } from './make-pack.js';
 export { checkModelFolder, modelDigest, MODEL_KINDS, type ModelKind } from './model-folder.js';
 export { measuredLosses, isPack, loadPack, packProblems, readPack, verifyPack, type PackEntry } from './pack.js';
+export { loadOptPrompt } from './opt-prompt.js';
 export { runtimeOf } from './runtime.js';

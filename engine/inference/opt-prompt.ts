@@ -29,6 +29,8 @@ const promptSchema = z.object({
   outOfVocabulary: outside.default('wrap'),
   /** Begins with the tokenizer's BOS token. */
   bos: z.boolean().default(true),
+  /** `soft`: vectors that a trained projection makes of the features stand where else their tokens do. */
+  image: z.enum(['tokens', 'soft']).default('tokens'),
 });
 export type OptPrompt = z.output<typeof promptSchema>;
 

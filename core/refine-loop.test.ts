@@ -340,7 +340,11 @@ test('a candidate that fails for good fails its arm when the others are through'
   const plain = writing(calls, liked);
   const failing: Steps = {
     ...plain,
-    generate: (at, prompt, start) => (at.candidate === 1 ? Promise.reject(new StepFailed(failure)) : plain.generate(at, prompt, start)),
+    async generate(at, prompt, start) {
+      if (at.candidate === 1) throw new StepFailed(failure);
+      if (at.round === 1) await new Promise((resolve) => setTimeout(resolve, 1)); // The others are still drawn when it fails.
+      return plain.generate(at, prompt, start);
+    },
   };
   const { arms } = await refineLoop({ ...BEST_PLAN, arms: [BEST] }, MODEL_ITEM, failing);
   expect(arms[0]).toMatchObject({ state: 'failed', failure, rounds: [{ round: 0 }] });

@@ -32,16 +32,17 @@ async function step(key: string, inputs: Digest[], output: string) {
   return made;
 }
 
-async function critique(arm: string, picture: Awaited<ReturnType<typeof put>>, trail: string[]) {
-  const trueImage = await put('the true picture');
+/** @param writesFor the arm that the critic writes for: its own, or one that swaps its pictures for the other item's */
+async function critique(arm: string, picture: Awaited<ReturnType<typeof put>>, trail: string[], writesFor = arm) {
   const id = 'a';
-  const source = { file: 'm', line: 1 };
+  const rest = { caption: 'c', feedback: {}, strata: {}, trainedOn: [], source: { file: 'm', line: 1 } };
   await run.files.writeIndexShard(0, [
-    { offset: 0, position: 0, id, key: itemKey(id), caption: 'c', trueImage, feedback: {}, strata: {}, trainedOn: [], source },
+    { offset: 0, position: 0, id, key: itemKey(id), trueImage: await put('the true picture'), placebo: 1, ...rest },
+    { offset: 1, position: 1, id: 'b', key: itemKey('b'), trueImage: await put('the other true picture'), placebo: 0, ...rest },
   ]);
-  await run.files.writeIndexSummary({ total: 1, items: 1, skipped: 0, shardSize: 500, shards: 1 });
+  await run.files.writeIndexSummary({ total: 2, items: 2, skipped: 0, shardSize: 500, shards: 1 });
   const item = { run: { runId: 'r', store: store.uri }, offset: 0, id, key: itemKey(id) };
-  const input = { item, at: { arm, round: 1, draw: 0 }, arm, critique: { picture, features: null, earlier: [], trail } };
+  const input = { item, at: { arm: writesFor, round: 1, draw: 0 }, arm, critique: { picture, features: null, earlier: [], trail } };
   return refuseLeak(run, input, [picture.digest]);
 }
 
@@ -75,4 +76,13 @@ test('a picture that was made from words of someone who saw the true picture fai
 
 test('what no record accounts for is not shown', async () => {
   await expect(critique('vlm', await put('from nowhere'), [])).rejects.toMatchObject({ code: 'StorageUnavailable' });
+});
+
+test('a critic that writes on another item’s picture is shown a generated one, and never that item’s true picture either', async () => {
+  await expect(critique('vlm', await step('k1', [], 'the other picture'), ['k1'], 'blind')).resolves.toBeUndefined();
+  const other = await put('the other true picture');
+  const planted = await step('k2', [other.digest], 'made from it');
+  await expect(critique('vlm', planted, ['k2'], 'blind')).rejects.toMatchObject({ code: 'InvalidInput' });
+  const own = await step('k3', [(await put('the true picture')).digest], 'made from the own one');
+  await expect(critique('vlm', own, ['k3'], 'blind')).rejects.toMatchObject({ code: 'InvalidInput' });
 });

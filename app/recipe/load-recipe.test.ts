@@ -146,6 +146,10 @@ test('candidates and swapped pictures stand in a recipe only where they are aske
   const asked = await arms(BLIP2, placebo.replace('from: blip2', 'from: blip2, swap: picture'));
   expect(asked.map(({ candidates }) => candidates)).toEqual([2, 2]);
   expect(asked[1]!.feedback).toEqual({ source: 'shuffled', from: 'blip2', swap: 'picture' });
+  // Its critic writes where that of its arm does.
+  const pinned = [BLIP2.replace('selector', 'selector, worker: small'), placebo, placebo.replace('p, ', 'q, ').replace('from: blip2', 'from: blip2, swap: picture')]; // prettier-ignore
+  const { placement } = await loadRecipe(await folder.write(MINIMAL.replace('{ name: control }', pinned.join(', '))));
+  expect(placement).toEqual({ feedback: { blip2: 'small', q: 'small' } });
 });
 
 test('a prompt of the paper is named, and stands in the recipe as its text', async () => {

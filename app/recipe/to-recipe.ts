@@ -60,9 +60,12 @@ export function toRecipe(shape: RecipeShape): Recipe {
 
 /** The workers that the recipe names; `undefined` where it names none. */
 export function toPlacement({ generator, arms, scores }: RecipeShape): Placement | undefined {
-  const pinned = arms.flatMap(({ name, feedback }) =>
-    isLocalFeedback(feedback) && feedback.worker !== null ? [[name, feedback.worker]] : [],
-  );
+  const criticOf = ({ feedback }: ArmShape) =>
+    feedback?.source === 'shuffled' && feedback.swap === 'picture' ? arms.find(({ name }) => name === feedback.from)?.feedback : feedback;
+  const pinned = arms.flatMap((arm) => {
+    const critic = criticOf(arm) ?? null;
+    return isLocalFeedback(critic) && critic.worker !== null ? [[arm.name, critic.worker]] : [];
+  });
   const placement: Placement = {
     ...(generator.worker === null ? {} : { generate: generator.worker }),
     ...(scores.worker === null ? {} : { score: scores.worker }),

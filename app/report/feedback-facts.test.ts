@@ -42,7 +42,7 @@ test('what a model was taught with is held against all that it writes, its place
   });
   expect(of('opt').copied!.ngrams.map(({ share }) => share)).toEqual([7 / 8, 4 / 6, 2 / 4, 1 / 2]);
   expect(of('control')).toMatchObject({ feedback: null, copied: null, training: null });
-  expect(of('opt-blind')).toMatchObject({ training: { items: 2 }, copied: { texts: 20 } });
+  expect(of('opt-blind')).toMatchObject({ training: null, copied: { texts: 20 } });
   // A set that is named stands in its place.
   const given = await buildResults(input({}, { taughtWith: taught, trainingFeedback: ['nothing alike'] }));
   expect(given.arms.find(({ name }) => name === 'opt')!.copied).toMatchObject({ share: 0, verbatim: 0 });
@@ -78,7 +78,8 @@ test('every face of the report has it', async () => {
   const doc = await buildResults(input({ opt: 0.1 }, { taughtWith: { './m': ['feedback 1 of opt'] } }));
   const markdown = resultsMarkdown(doc);
   expect(markdown).toContain('## The feedback');
-  expect(markdown).toMatch(/\| opt \| 20 \| 2 \|.* 50% \| 10 \| 2 \| 0\.400 \| 1\.200 \| 1\.200 \| 1\.900 \|/);
+  expect(markdown).toContain('| opt | 20 / 2 | 0.063 / 0.083 | 88% / 67% / 50% / 50% | 10 | 2 | 0.400 / 1.200 | 1.200 / 1.900 |');
+  expect(markdown).toContain('| opt-placebo | 20 / 2 | 0.060 / 0.075 | 70% / 50% / 33% / 25% | 0 | – | – | – |');
   expect(markdown).toContain('opt-blind (opt given another item’s picture)');
   const rows = parse<Record<string, string>>(feedbackCsv(doc), { columns: true });
   expect(rows.map(({ arm: name }) => name)).toEqual(['opt', 'opt-placebo', 'opt-blind']);

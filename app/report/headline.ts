@@ -12,7 +12,7 @@ export interface Headline {
 }
 
 /** Intervals of few items are too narrow: a claim needs p below this, too; Holm-corrected, where several models are several tries at one claim. */
-const ALPHA = 0.05;
+export const ALPHA = 0.05;
 
 const learnedArms = (doc: ResultsDocument): number => doc.arms.filter(({ learned }) => learned).length;
 

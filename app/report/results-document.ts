@@ -104,7 +104,7 @@ export interface ArmWords {
   feedback: FeedbackVariety | null;
   /** Overlap of its feedback with the feedback that its model was trained on; `null` where none is known. */
   copied: CopiedFeedback | null;
-  /** What the pack of its model says of the training; `null` where it says nothing. */
+  /** What the pack of its model says of the training; `null` where it says nothing, and for a placebo. */
   training: TrainingFacts | null;
 }
 

@@ -4,6 +4,7 @@ import type { ArmOutcome, ItemRecord } from '../../core/types.js';
 import { arm, ARMS, testItem, testRecord, testRun, type ItemScores, type Scores } from '../../test/browser/hand-made-run.js';
 import { armScores } from './estimands.js';
 import { ESTIMANDS } from './results-document.js';
+import { replayed } from './replay.js';
 import { buildResults } from './results.js';
 
 // Thousands of resamples each: more than the default allows on a busy machine.
@@ -69,6 +70,12 @@ describe('estimands by hand', () => {
     expect(found['image_similarity']!.fixed.vsControl!.mean).toBeCloseTo(0.8 - (0.6 + 0.9) / 2, 12);
     // Round 1 (0.5) against the one that the selector likes best of round 0 and all four draws.
     expect(found['image_similarity']!.best.vsControl!.mean).toBeCloseTo(0.7 - 0.9, 12);
+    // Looked at under another selector, what was chosen in each round stays, and that is said.
+    const chooser = { ...input.manifest.recipe, arms: ARMS.map((a) => (a.name === 'written' ? { ...a, candidates: 2 } : a)) };
+    const other = { ...chooser, scores: { ...chooser.scores, select: { metric: 'vqa', model: './q' } } };
+    const asRun = { ...input, manifest: { ...input.manifest, recipe: chooser } };
+    expect(replayed(asRun, other, 'scores.select=vqa').remarks).toContain('Among the candidates of a round of written clip_text had chosen: that stays.'); // prettier-ignore
+    expect(replayed(asRun, chooser, 'stop.target=1').remarks).toHaveLength(1);
     // One that makes a picture a round is held against the first two draws, as ever.
     expect(doc.arms[2]!.scores['image_similarity']!.fixed.vsControl!.mean).toBeCloseTo(0.55 - (0.6 + 0.4) / 2, 12);
     expect(doc.items[0]!.arms[1]!.rounds[1]!.candidates).toEqual(choice(records[0]!.arms[1]!).map(({ image, score }) => ({ feedback: 'x', image: image.digest, score }))); // prettier-ignore

@@ -1,6 +1,6 @@
 import { gainBy, scoreNames } from '../../core/item-plan.js';
 import { promptText, refiners, shownPrompt } from '../../core/policy/refine.js';
-import { feedbackModels, type AnalysisPlan, type ArmRecipe, type Recipe, type RunManifest } from '../../core/recipe.js';
+import { feedbackModels, type AnalysisPlan, type ArmRecipe, type ModelEntry, type Recipe, type RunManifest } from '../../core/recipe.js';
 import type { ArmOutcome, CandidateOutcome, IndexedItem, ItemRecord, SkippedRow, TextValue } from '../../core/types.js';
 import { copiedNgrams, distinctNgrams } from '../../engine/metrics/index.js';
 import { armResults, controlName } from './arm-statistics.js';
@@ -207,10 +207,14 @@ function armWords({ manifest, trainingFeedback, taughtWith = {} }: ResultsInput,
     words[arm.name] = {
       feedback: distinctNgrams(texts),
       copied: known.length === 0 ? null : copiedNgrams(texts, known),
-      training: entry && (entry.trainedOn.length > 0 || entry.measured) ? { items: entry.trainedOn.length, ...entry.measured } : null,
+      training: arm.feedback?.source === 'shuffled' || !entry ? null : trainingOf(entry),
     };
   }
   return words;
+}
+
+function trainingOf({ trainedOn, measured }: ModelEntry): ArmWords['training'] {
+  return trainedOn.length === 0 && !measured ? null : { items: trainedOn.length, ...measured };
 }
 
 /** The model that writes an arm's feedback, for this item or for another, as it stands in the recipe; `null` where none of the own devices does. */

@@ -35,7 +35,8 @@ async function run(runId: string, finishedAt: string | null = OLD) {
   const generate = await record(`generate ${runId}`, { image });
   const embed = await record(`embed ${runId}`, { vector }, [image]);
   const files = store.run(runId);
-  await files.createManifest({ runId } as never);
+  const taught = await put('what a model was taught with');
+  await files.createManifest({ runId, models: { m: { trainingFeedback: taught.digest } } } as never);
   await files.writeState({ state: 'completed', startedAt: OLD, finishedAt });
   const key = itemKey('a');
   const source = { file: 'm', line: 1 };
@@ -47,7 +48,7 @@ async function run(runId: string, finishedAt: string | null = OLD) {
   const rest = { steps: { executed: 0, cached: 0, retried: 0 }, spent: { images: 0, seconds: 0, usd: 0 } };
   await files.writeItem({ id: 'a', key, position: 0, state: 'unchanged', arms: [arm], ...rest } satisfies ItemRecord);
   await store.ledgerWriter(runId, 'w').recorded({ step: 'embed', item: 'a', arm: null, round: 0, draw: 0, key: embed });
-  return { trueImage, image, vector, generate, embed };
+  return { trueImage, image, vector, taught, generate, embed };
 }
 
 const keys = async (): Promise<string[]> => {
@@ -68,7 +69,7 @@ test('deletes what no kept run refers to, and nothing else; without being told t
     .map(({ digest }) => artifactKey(digest))
     .concat([gone.generate, gone.embed].map(stepRecordKey));
   expect(await keys()).toEqual(before.filter((key) => !key.startsWith('runs/gone/') && !lost.includes(key)));
-  for (const ref of [kept.trueImage, kept.image, kept.vector]) expect(await store.artifacts.checkArtifact(ref)).toBe('intact');
+  for (const ref of [kept.trueImage, kept.image, kept.vector, kept.taught]) expect(await store.artifacts.checkArtifact(ref)).toBe('intact');
   for (const key of [kept.generate, kept.embed]) expect(await store.findStep(key)).toBeDefined();
   expect(await store.listRuns()).toEqual(['kept']);
 });

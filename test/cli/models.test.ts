@@ -1,6 +1,6 @@
 /** Packs of models: what is complete, what is missing, and what is no longer as it was added. */
 import { jest } from '@jest/globals';
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cli, cliJson, scratch } from '../support/cli.js';
 import { CREATURES, PACK } from '../support/small-recipe.js';
@@ -62,6 +62,23 @@ test('one model is added to the pack beside it: the others stay, and what was sa
   expect(opt).toMatchObject({ licence: 'CC0-1.0', madeBy: 'a friend' });
   expect(similarity).toMatchObject({ licence: 'unknown' });
   expect((await cliJson<Listed[]>(['models', 'list', folder]))[0]!.models.map(({ trainedOn }) => trainedOn)).toEqual([233, 0]);
+});
+
+test('a model that a feedback set taught: its items are those of the true images, and its texts are told', async () => {
+  const set = join(folder, 'set');
+  const [one, two] = ['1', '2'].map((hex) => `sha256:${hex.repeat(64)}`);
+  const rows = (split: string, ...lines: object[]) => {
+    mkdirSync(join(set, split), { recursive: true });
+    writeFileSync(join(set, split, 'metadata.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  };
+  rows('train', { itemDigest: one, feedback: 'It is red.' }, { itemDigest: one, feedback: 'It is red.' }, { itemDigest: null, feedback: 'It has a tail.' }); // prettier-ignore
+  rows('validation', { itemDigest: two, feedback: 'Only looked at.' });
+  writeFileSync(join(set, 'feedback-set.json'), '{}');
+  await cliJson(['models', 'add', model('opt'), '--trained-on', set]);
+  expect(readPack().models['opt']!.trainedOn).toEqual({ digests: [one, two], feedback: ['It is red.', 'It has a tail.'] });
+  appendFileSync(join(set, 'train/metadata.jsonl'), 'nonsense\n');
+  const refused = await cli(['models', 'add', model('opt'), '--trained-on', set]);
+  expect({ code: refused.code, stderr: refused.stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/train\/metadata\.jsonl:4: /) });
 });
 
 test('what is missing is named with the command that makes it, and nothing is written', async () => {

@@ -39,10 +39,17 @@ export function resultsCsv(doc: ResultsDocument): string {
 /** One row per arm with feedback: what it repeats of its model's training, how it varies, and what the training measured. Shares are from 0 to 1. */
 export function feedbackCsv(doc: ResultsDocument): string {
   const { arms, facts } = feedbackTable(doc);
-  const header = ['arm', 'oracle', 'placebo_of', 'swap', 'over_other_picture', ...facts.map(({ name }) => name)];
+  const header = [
+    'arm',
+    'oracle',
+    'placebo_of',
+    'swap',
+    'over_other_picture',
+    ...facts.flatMap(({ values }) => Object.keys(values(arms[0]!))),
+  ];
   const rows = arms.map((arm) => {
     const over = arm.scores[doc.primary]!.fixed.vsOtherPicture?.mean;
-    return [arm.name, arm.oracle, arm.placeboOf, arm.swap, over, ...facts.map(({ value }) => value(arm))];
+    return [arm.name, arm.oracle, arm.placeboOf, arm.swap, over, ...facts.flatMap(({ values }) => Object.values(values(arm)))];
   });
   return [header, ...rows].map((row) => `${row.map(cell).join(',')}\r\n`).join('');
 }

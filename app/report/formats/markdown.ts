@@ -1,4 +1,4 @@
-import { feedbackTable, feedbackVerdicts } from '../feedback-facts.js';
+import { factCell, feedbackTable, feedbackVerdicts } from '../feedback-facts.js';
 import { directionNote, formatDelta, formatInterval, formatP, formatScore, shortened } from '../format.js';
 import { headline } from '../headline.js';
 import { exclusion } from '../results.js';
@@ -105,13 +105,7 @@ function curves({ arms, primary }: ResultsDocument): string[] {
 function words(doc: ResultsDocument): string[] {
   const { arms, facts } = feedbackTable(doc);
   if (arms.length === 0) return [];
-  const rows = arms.map((arm) => [
-    armTitle(arm),
-    ...facts.map(({ value, shown }) => {
-      const found = value(arm);
-      return typeof found === 'number' ? shown(found) : '–';
-    }),
-  ]);
+  const rows = arms.map((arm) => [armTitle(arm), ...facts.map((fact) => factCell(fact, arm))]);
   return ['## The feedback', ...feedbackVerdicts(doc).map(text), table(['arm', ...facts.map(({ title }) => title)], rows)];
 }
 

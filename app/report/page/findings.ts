@@ -1,4 +1,4 @@
-import { feedbackTable, feedbackVerdicts } from '../feedback-facts.js';
+import { factCell, feedbackTable, feedbackVerdicts } from '../feedback-facts.js';
 import { formatDelta, formatInterval, formatSeconds, NONE, shortened } from '../format.js';
 import type { ArmResult, ComparisonResult, ResultsDocument } from '../results-document.js';
 import type { Timings } from '../timings.js';
@@ -138,13 +138,7 @@ function retentionWord({ mean, ci95 }: ComparisonResult): string {
 function words(doc: ResultsDocument): Markup | false {
   const { arms: shown, facts } = feedbackTable(doc);
   if (shown.length === 0) return false;
-  const rows = shown.map((arm): Content[] => [
-    arm.name,
-    ...facts.map(({ value, shown: as }) => {
-      const found = value(arm);
-      return typeof found === 'number' ? as(found) : NONE;
-    }),
-  ]);
+  const rows = shown.map((arm): Content[] => [arm.name, ...facts.map((fact) => factCell(fact, arm))]);
   const about = facts.map(({ title, about: meaning }) => `${title}: ${meaning}`).join('. ');
   return section(
     'feedback',

@@ -97,6 +97,18 @@ describe('checkModelFolder', () => {
     await expect(checkModelFolder(join(root, 'm'), 'blip2')).rejects.toThrow(/onnx\/encoder_model.onnx or encoder_model.onnx is missing/);
   });
 
+  test('asks a causal language model for one graph, and one with a soft prompt for its three', async () => {
+    for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) await write(`m/${name}`, '{}');
+    await expect(checkModelFolder(join(root, 'm'), 'causal-lm')).rejects.toThrow(
+      /model: onnx\/decoder_model_merged.onnx or decoder_model_merged.onnx or onnx\/model.onnx or model.onnx is missing\. Made by/,
+    );
+    await write('m/prompt.json', '{"image": "soft"}');
+    await write('m/onnx/decoder_model.onnx', EMPTY_GRAPH);
+    await expect(checkModelFolder(join(root, 'm'), 'causal-lm')).rejects.toThrow(
+      /model: onnx\/embed_tokens.onnx or embed_tokens.onnx is missing; onnx\/image_projection.onnx or image_projection.onnx is missing\. Made by/,
+    );
+  });
+
   test('accepts either file of an image encoder', async () => {
     await write('m/preprocessor_config.json');
     await expect(checkModelFolder(join(root, 'm'), 'image')).rejects.toThrow(/onnx\/vision_model.onnx or .*onnx\/model.onnx/);

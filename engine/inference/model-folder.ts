@@ -123,7 +123,8 @@ const LAYOUTS: Record<ModelKind, Layout> = {
   },
   'causal-lm': {
     files: ['config.json', ['tokenizer.json', 'merges.txt'], 'tokenizer_config.json'],
-    command: 'optimum-cli export onnx --model <model> --task text-generation-with-past <folder>',
+    command:
+      'optimum-cli export onnx --model <model> --task text-generation-with-past <folder>, or for a soft prompt python models/training/feedback/export.py <config>',
   },
   blip2: {
     files: [

@@ -74,8 +74,23 @@ class Config:
         parts = asdict(self)
         for place in ("file", "base", "data", "out", "imageEncoder", "device", "checkpointSteps"):
             del parts[place]
+        parts["models"] = [sizes(folder) for folder in (self.base, self.imageEncoder) if folder]
         parts["rows"] = [hashlib.sha256((self.data / split / "metadata.jsonl").read_bytes()).hexdigest() for split in ("train", "validation")]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def result(self) -> dict | None:
+        """What a training of these settings came to; None where none has ended."""
+        try:
+            result = json.loads((self.out / "training.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return result if result.pop("fingerprint", None) == self.fingerprint else None
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Of files by name: what tells two bases apart without reading all of them."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.stat().st_size for name, path in files.items() if not name.startswith(".") and path.suffix != ".md"}
 
 
 # Kinds, with what they take in place of the defaults above.

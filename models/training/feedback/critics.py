@@ -94,8 +94,8 @@ class Critic:
     def tuned(self) -> PreTrainedModel:
         """Base and adapter as one model, its weights as they will lie in the files: what is measured is what is exported."""
         folder = self.config.out / "adapter"
-        if not (folder / "adapter_config.json").exists():
-            raise BadInput(f"{folder} is missing: run train.py with this configuration first")
+        if self.config.result() is None or not folder.is_dir():
+            self.config.refuse("out", f"{self.config.out} holds no adapter that was trained with these settings and data: run train.py first")
         model = PeftModel.from_pretrained(self.load(attn_implementation="eager"), folder).merge_and_unload().eval()
         round_to_half(model)
         return model

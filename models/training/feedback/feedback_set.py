@@ -56,6 +56,8 @@ def read_row(line: str, folder: Path, place: str) -> Row:
     for name in ("file_name", "id", "caption", "feedback"):
         if not isinstance(values, dict) or not isinstance(values.get(name), str) or not values[name].strip():
             raise BadInput(f"{place}: {name}: expected a text that is not empty")
+    if not isinstance(values.get("round", 0), int):
+        raise BadInput(f"{place}: round: expected a whole number, not {json.dumps(values['round'])}")
     picture = folder / values["file_name"]
     try:
         with Image.open(picture) as image:
@@ -64,4 +66,4 @@ def read_row(line: str, folder: Path, place: str) -> Row:
         raise BadInput(f"{place}: file_name: there is no {picture}") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise BadInput(f"{place}: file_name: {picture} cannot be read as a picture") from error
-    return Row(values["id"], values["caption"], values["feedback"].strip(), picture, int(values.get("round", 0)), place)
+    return Row(values["id"], values["caption"], values["feedback"].strip(), picture, values.get("round", 0), place)

@@ -40,13 +40,13 @@ def train(config: Config) -> None:
 
     rows, validation = load_set(config.data)
     examples = {"train": len(rows), "validation": len(validation)}
-    if done := finished(config):
+    if done := config.result():
         say("start", totalSteps=done["totalSteps"], resumedFrom=done["steps"], examples=examples)
         return say("done", **done)
     from peft import get_peft_model
 
     from critics import critic_of
-    from training import FeedbackTrainer, Stopped, newest_checkpoint
+    from training import FeedbackTrainer, Stopped, count_steps, newest_checkpoint
 
     checkpoint = newest_checkpoint(config)
     critic = critic_of(config)
@@ -55,9 +55,9 @@ def train(config: Config) -> None:
         model = get_peft_model(base, critic.adapter())
     except ValueError as error:
         config.refuse("lora.targetModules", str(error).splitlines()[0])
-    trainer = FeedbackTrainer(critic, model, rows, validation)
     resumed = int(checkpoint.name.split("-")[1]) if checkpoint else 0
-    say("start", totalSteps=trainer.total_steps, resumedFrom=resumed, examples=examples)
+    say("start", totalSteps=count_steps(config, len(rows))[1], resumedFrom=resumed, examples=examples)
+    trainer = FeedbackTrainer(critic, model, rows, validation)
     if checkpoint:
         trainer.go_on_from(checkpoint)
     steps = resumed
@@ -89,15 +89,6 @@ def save(trainer: FeedbackTrainer, config: Config, steps: int) -> None:
     }
     write_json(config.out / "training.json", {**result, "fingerprint": config.fingerprint})
     say("done", **result)
-
-
-def finished(config: Config) -> dict | None:
-    """What an earlier process of the same configuration came to."""
-    try:
-        result = json.loads((config.out / "training.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return result if result.pop("fingerprint", None) == config.fingerprint else None
 
 
 def write_json(path: Path, value: object) -> None:

@@ -57,16 +57,11 @@ class FeedbackTrainer(Trainer):
         self.progress: dict[str, Any] = {"bestStep": 0, "bestLoss": None, "idle": 0, "ended": False, "epochLoss": [0.0, 0], "trainLoss": None}
         self.best: dict[str, torch.Tensor] = {}
         self.stopping = False
-        batches = math.ceil(len(train) / config.batchSize)
-        self.steps_per_epoch = math.ceil(batches / config.gradientAccumulation)
+        self.steps_per_epoch, self.total_steps = count_steps(config, len(train))
         super().__init__(
-            model=model, args=arguments(config, self.steps_per_epoch), train_dataset=Examples(critic, train), data_collator=critic.batch,
+            model=model, args=arguments(config), train_dataset=Examples(critic, train), data_collator=critic.batch,
             callbacks=[Reporter(self)],
         )  # fmt: skip
-
-    @property
-    def total_steps(self) -> int:
-        return self.critic.config.maxSteps or self.critic.config.epochs * self.steps_per_epoch
 
     def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
         loss = super().training_step(*given, **named)
@@ -141,7 +136,13 @@ class Reporter(TrainerCallback):
             raise Stopped
 
 
-def arguments(config: Config, steps_per_epoch: int) -> TrainingArguments:
+def count_steps(config: Config, examples: int) -> tuple[int, int]:
+    """Optimiser steps an epoch, and in all where nothing ends it earlier."""
+    an_epoch = math.ceil(math.ceil(examples / config.batchSize) / config.gradientAccumulation)
+    return an_epoch, config.maxSteps or config.epochs * an_epoch
+
+
+def arguments(config: Config) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(config.out / "checkpoints"), seed=config.seed, data_seed=config.seed, learning_rate=config.learningRate,
         num_train_epochs=config.epochs, max_steps=config.maxSteps or -1, per_device_train_batch_size=config.batchSize,

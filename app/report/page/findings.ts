@@ -145,7 +145,7 @@ function words(doc: ResultsDocument): Markup | false {
     'The feedback',
     'How much it varies, what of it was copied from the feedback that its model was trained on, and whether its model looks at the picture.',
     markup`${feedbackVerdicts(doc).map((verdict) => markup`<p>${verdict}</p>`)}
-      ${textTable('The feedback', ['arm', ...facts.map(({ title }) => title)], rows)}
+      ${textTable('What the feedback is like', ['arm', ...facts.map(({ title }) => title)], rows)}
       <p class="empty">${about}.</p>`,
   );
 }

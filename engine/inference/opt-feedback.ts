@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../core/errors.js';
 import { DecoderGraph } from './language/decoder-graph.js';
-import { loadLanguageConfig, loadTextEnds, type TextEnds } from './language/text-ends.js';
+import { loadLanguageConfig, loadTextEnds, roomBehind, type LanguageConfig, type TextEnds } from './language/text-ends.js';
 import { TextTokenizer } from './language/text-tokenizer.js';
 import { writeText, type WriteOptions, type WrittenFeedback } from './language/written-text.js';
 import { onnxFile } from './model-folder.js';
@@ -19,7 +19,7 @@ export class OptFeedback {
     private readonly decoder: DecoderGraph,
     private readonly tokenizer: TextTokenizer,
     private readonly prompt: OptPrompt,
-    private readonly vocabSize: number,
+    private readonly config: LanguageConfig & { vocab_size: number },
     /** `null`: the prompt begins with its words. */
     private readonly bosId: number | null,
     private readonly ends: TextEnds,
@@ -43,12 +43,13 @@ export class OptFeedback {
       loadTextEnds(folder),
       loadLanguageConfig(folder),
     ]);
-    if (!config.vocab_size) throw new InvalidInput(`${folder}/config.json has no vocab_size`);
+    const { vocab_size: size } = config;
+    if (!size) throw new InvalidInput(`${folder}/config.json has no vocab_size`);
     const bosId = prompt.bos ? (tokenizer.bosId ?? config.bos_token_id) : null;
     if (bosId === undefined) throw new InvalidInput(`${folder}/prompt.json asks for a BOS token and the model names none`);
     // What exports of earlier years and of this one are called.
     const graph = await sessions.load(await onnxFile(folder, 'decoder_model_merged', 'model'));
-    return new OptFeedback(new DecoderGraph(graph), tokenizer, prompt, config.vocab_size, bosId ?? null, ends, sessions);
+    return new OptFeedback(new DecoderGraph(graph), tokenizer, prompt, { ...config, vocab_size: size }, bosId ?? null, ends, sessions);
   }
 
   /** Ids of the whole prompt: words, the picture's tokens, words. */
@@ -58,23 +59,29 @@ export class OptFeedback {
     return [
       ...(this.bosId === null ? [] : [this.bosId]),
       ...ids(before),
-      ...featureIds(features, this.vocabSize, this.prompt),
+      ...featureIds(features, this.config.vocab_size, this.prompt),
       ...ids(after),
     ];
   }
 
-  /** Throws ModelOutputInvalid where the model's numbers are not finite, and the signal's reason. */
+  /** Throws InvalidInput where the prompt is longer than the model's context, ModelOutputInvalid where its numbers are not finite, and the signal's reason. */
   async write(request: WriteFeedbackRequest, signal?: AbortSignal): Promise<WrittenFeedback & { instructions: string }> {
     const prompt = this.promptIds(request);
+    const maxNewTokens = roomBehind(prompt.length, request.maxNewTokens, this.config);
     const start = await this.decoder.read({ ids: [prompt] });
     const toText = (ids: readonly number[]) => this.tokenizer.decode(ids);
-    const written = await writeText(this.decoder, start, request, {
-      prompt,
-      endIds: this.ends.endIds,
-      toText,
-      read: prompt.length,
-      signal,
-    });
+    const written = await writeText(
+      this.decoder,
+      start,
+      { ...request, maxNewTokens },
+      {
+        prompt,
+        endIds: this.ends.endIds,
+        toText,
+        read: prompt.length,
+        signal,
+      },
+    );
     return { ...written, instructions: this.prompt.template.replace(/\{caption\}|\{image\}/g, ' ') };
   }
 }

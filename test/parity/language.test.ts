@@ -86,6 +86,18 @@ describe('an OPT in the layout that optimum writes', () => {
     expect(read).toEqual([ids.length, 1, 1, 1, 1]);
   });
 
+  test('a prompt that is longer than its context is refused, and a text ends where the context does', async () => {
+    const opt = await OptFeedback.load(folder('opt'), options);
+    const features = Float32Array.from(golden.opt.cases[0]!.features);
+    const asked = (words: number) => ({ caption: 'x'.repeat(words), features, maxNewTokens: 24, sampleSeed: null });
+    const context = 512;
+    const rest = opt.promptIds(asked(0)).length;
+    await expect(opt.write(asked(context))).rejects.toMatchObject({ code: 'InvalidInput' });
+    await expect(opt.write(asked(context))).rejects.toThrow(/the prompt has \d+ tokens, and the model reads at most 512/);
+    expect((await opt.write(asked(context - rest - 3))).tokens.used).toBeLessThanOrEqual(context);
+    await opt.release();
+  });
+
   test.each(['opt', 'blip2-opt'])('the tokenizer of %s on a hard corpus', async (name) => {
     const tokenizer = await TextTokenizer.load(folder(name));
     for (const { text, ids } of golden.tokenizer) expect({ text, ids: tokenizer.encode(text, { special: false }) }).toEqual({ text, ids });

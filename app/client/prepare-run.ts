@@ -5,7 +5,15 @@ import { metricOf } from '../../core/item-plan.js';
 import type { Placement } from '../../core/queues.js';
 import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
 import { readDataset, sampleRows } from '../../engine/datasets/index.js';
-import { checkModelFolder, modelDigest, readPack, runtimeOf, verifyPack, type ModelKind } from '../../engine/inference/index.js';
+import {
+  checkModelFolder,
+  hashFiles,
+  modelDigest,
+  runtimeOf,
+  verifyPack,
+  type ModelKind,
+  type ModelUse,
+} from '../../engine/inference/index.js';
 import { defaultRunId, modelPaths, recipeDigest, sharedModelProblem, type LoadedRecipe } from '../recipe/index.js';
 
 /** A run that could be started: everything checked that can be checked before the first step. */
@@ -61,11 +69,10 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
 async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntry> {
   const folder = loaded.resolvePath(path);
   const kinds = modelKinds(loaded, path);
-  const edits = kinds.has('text-to-image') && loaded.recipe.arms.some(({ strength }) => strength !== undefined);
-  for (const kind of kinds) await checkModelFolder(folder, kind, kind === 'text-to-image' && edits ? ['vae_encoder/model.onnx'] : []);
-  const pack = await readPack(folder);
-  if (pack) await verifyPack(folder);
-  return { path: folder, digest: await modelDigest(folder), trainedOn: pack?.trainedOn.digests ?? [] };
+  for (const kind of kinds) await checkModelFolder(folder, kind, modelUses(loaded, path, kind));
+  const hashes = await hashFiles(folder);
+  const pack = await verifyPack(folder, hashes);
+  return { path: folder, digest: await modelDigest(folder, hashes), trainedOn: pack?.trainedOn.digests ?? [] };
 }
 
 /** All that the recipe takes a folder for. */
@@ -84,6 +91,13 @@ function modelKinds({ recipe }: LoadedRecipe, path: string): Set<ModelKind> {
     if (feedback?.source === 'vlm') uses.push([feedback.model, 'vision-language']);
   }
   return new Set(uses.flatMap(([model, kind]) => (model === path && kind ? [kind] : [])));
+}
+
+/** What the recipe does with a model of this kind that not every recipe does. */
+function modelUses({ recipe: { arms, scores } }: LoadedRecipe, path: string, kind: ModelKind): ModelUse[] {
+  const asks = [scores.select, scores.primary, ...scores.report].some(({ metric, model }) => metric === 'vqa' && model === path);
+  if (kind === 'vision-language') return asks ? ['questions'] : [];
+  return kind === 'text-to-image' && arms.some(({ strength }) => strength !== undefined) ? ['edits'] : [];
 }
 
 /** Name and version of this package, from wherever it is installed. */

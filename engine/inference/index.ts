@@ -2,7 +2,8 @@
 export { InferenceHost, type HostOptions, type RequestOptions } from './inference-host.js';
 export type { GenerateReply, GenerateRequest } from './host-protocol.js';
 export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './pipelines/checkpoint.js';
-export { addToPack, checkModels, type CheckedModel, type PackClaims } from './make-pack.js';
-export { checkModelFolder, modelDigest, MODEL_KINDS, type ModelKind } from './model-folder.js';
+export { addToPack, checkModels, isWhole, type CheckedModel, type PackClaims } from './make-pack.js';
+export { checkModelFolder, hashFiles, modelDigest } from './model-folder.js';
+export { MODEL_KINDS, type ModelKind, type ModelUse } from './model-layouts.js';
 export { isPack, loadPack, packProblems, readPack, verifyPack, type PackEntry } from './pack.js';
 export { runtimeOf } from './runtime.js';

@@ -6,6 +6,7 @@ import type { Placement } from '../../core/queues.js';
 import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
 import { readDataset, sampleRows } from '../../engine/datasets/index.js';
 import {
+  checkGenerator,
   checkModelFolder,
   hashFiles,
   modelDigest,
@@ -48,6 +49,7 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
   const models = Object.fromEntries(
     await Promise.all(modelPaths(recipe).map(async (path) => [path, await modelEntry(loaded, path)] as const)),
   );
+  await checkedGenerator(loaded);
   const digests = Object.fromEntries(Object.entries(models).map(([path, model]) => [path, model.digest]));
   const problem = sharedModelProblem(recipe, digests);
   if (problem) throw new InvalidInput(problem);
@@ -64,6 +66,15 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
     createdAt: new Date().toISOString(),
   };
   return { manifest, storeUri: loaded.storeUri, placement: loaded.placement, rows };
+}
+
+/** The folder is whole: whether it can do what the recipe asks. */
+async function checkedGenerator({ recipe: { generator, arms }, file, resolvePath }: LoadedRecipe): Promise<void> {
+  const strengths = arms.flatMap(({ strength }) => strength ?? []);
+  await checkGenerator(resolvePath(generator.model), { ...generator, strengths }).catch((error: unknown) => {
+    if (RefineError.is(error) && error.code === 'InvalidInput') throw new InvalidInput(`${file}: generator: ${error.message}`);
+    throw error;
+  });
 }
 
 async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntry> {

@@ -57,7 +57,7 @@ export const LAYOUTS: Record<ModelKind, Layout> = {
       {
         names: ['unet/model'],
         takes: ['sample', 'timestep', 'encoder_hidden_states'],
-        mayTake: ['text_embeds', 'time_ids'],
+        mayTake: ['text_embeds', 'time_ids', 'timestep_cond'],
       },
       { names: ['vae_decoder/model'], takes: ['latent_sample'] },
     ],

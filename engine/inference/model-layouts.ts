@@ -125,7 +125,7 @@ export const LAYOUTS: Record<ModelKind, Layout> = {
     files: ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'],
     together: true,
     command:
-      "an export in transformers.js' layout, such as those of onnx-community (vision_encoder, embed_tokens and decoder_model_merged in onnx/)",
+      "python models/export/export_smolvlm.py (or export_qwen2_vl.py, export_florence2.py) <model> <folder>, or an export in transformers.js' layout, such as those of onnx-community",
   },
 };
 

@@ -19,6 +19,12 @@ interface Case {
   /** Ids by the name of the decoding. */
   written: Record<string, number[]>;
 }
+interface VlmCase extends Case {
+  prompt: string;
+  pixels: number[];
+  /** Pixels; a square where it does not say. */
+  height?: number;
+}
 interface Goldens {
   maxNewTokens: number;
   /** In transformers' names; `seed` samples. */
@@ -26,7 +32,9 @@ interface Goldens {
   opt: { cases: Array<Case & { features: number[] }> };
   'blip2-opt': { cases: Array<Case & { pixels: number[] }> };
   'blip2-t5': { cases: Array<Case & { pixels: number[] }> };
-  smolvlm: { cases: Array<Case & { prompt: string; pixels: number[] }> };
+  smolvlm: { cases: VlmCase[] };
+  'qwen2-vl': { cases: VlmCase[] };
+  florence2: { cases: VlmCase[] };
   tokenizer: Array<{ text: string; ids: number[] }>;
 }
 const golden = JSON.parse(readFileSync(join(GOLDENS, 'language.json'), 'utf8')) as Goldens;
@@ -43,6 +51,7 @@ const decodings = Object.entries(golden.decodings).map(([name, { seed, ...rest }
 });
 
 const END = 2;
+const ENDS = { smolvlm: 1, 'qwen2-vl': 2, florence2: 2 };
 /** The words of ids, without the end's. */
 const wordsOf = (tokenizer: TextTokenizer, ids: number[], end: number) =>
   tokenizer.decode(ids.at(-1) === end ? ids.slice(0, -1) : ids).trim();
@@ -53,6 +62,8 @@ test.each([
   ['blip2-opt-fp16', 'blip2'],
   ['blip2-t5', 'blip2'],
   ['smolvlm', 'vision-language'],
+  ['qwen2-vl', 'vision-language'],
+  ['florence2', 'vision-language'],
 ] as const)('%s is a complete folder of kind %s', async (name, kind) => {
   await expect(checkModelFolder(folder(name), kind)).resolves.toBeUndefined();
   await expect(checkModelFolder(folder(`${name}/..`), kind)).rejects.toThrow(/config\.json.*Made by/);
@@ -122,12 +133,12 @@ describe.each(BLIP2S)('$model as models/export writes it', ({ model, goldens, en
   });
 });
 
-describe("a SmolVLM in transformers.js' layout", () => {
+describe.each(['smolvlm', 'qwen2-vl', 'florence2'] as const)("%s in transformers.js' layout", (model) => {
   test.each(decodings)('$name: the tokens that transformers writes', async ({ name, request }) => {
-    const [vlm, tokenizer] = [await VisionLanguage.load(folder('smolvlm'), options), await TextTokenizer.load(folder('smolvlm'))];
-    for (const { prompt, pixels, ids, written } of golden.smolvlm.cases) {
-      const made = await vlm.write({ image: await picture(pixels), prompt, instructions: prompt, ...request });
-      expect(made.text).toBe(wordsOf(tokenizer, written[name]!, 1));
+    const [vlm, tokenizer] = [await VisionLanguage.load(folder(model), options), await TextTokenizer.load(folder(model))];
+    for (const { prompt, pixels, height, ids, written } of golden[model].cases) {
+      const made = await vlm.write({ image: await picture(pixels, height), prompt, instructions: prompt, ...request });
+      expect(made.text).toBe(wordsOf(tokenizer, written[name]!, ENDS[model]));
       expect(made.tokens.used).toBe(ids.length + written[name]!.length);
     }
     await vlm.release();
@@ -142,7 +153,6 @@ test('a BLIP-2 in half precision begins as the one in single precision does', as
   expect((await half!.write(request)).text).toBe((await single!.write(request)).text);
 });
 
-async function picture(pixels: number[]): Promise<Uint8Array> {
-  const size = Math.sqrt(pixels.length / 3);
-  return toPng(Uint8Array.from(pixels), size, size);
+async function picture(pixels: number[], height = Math.sqrt(pixels.length / 3)): Promise<Uint8Array> {
+  return toPng(Uint8Array.from(pixels), height, pixels.length / 3 / height);
 }

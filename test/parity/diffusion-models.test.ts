@@ -125,6 +125,22 @@ test('in int8: near the picture of the whole weights', async () => {
   expect((await compare('sd1-int8', cases.textToImage[0]!)).psnr).toBeGreaterThan(25);
 });
 
+test("a part in lower precision under optimum's own name is that part", async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'quantized-'));
+  for (const part of ['model_index.json', 'tokenizer', 'text_encoder', 'vae_decoder', 'scheduler'])
+    await symlink(referencePath(`diffusion-models/sd1-int8/${part}`), join(folder, part));
+  await mkdir(join(folder, 'unet'));
+  await symlink(referencePath('diffusion-models/sd1-int8/unet/config.json'), join(folder, 'unet/config.json'));
+  await symlink(referencePath('diffusion-models/sd1-int8/unet/model.onnx'), join(folder, 'unet/model_quantized.onnx'));
+  await checkModelFolder(folder, 'text-to-image');
+  const sessions = new Sessions({ provider: 'cpu', device: 0 });
+  const asked = { ...ASKED, ...cases.textToImage[0]!.request };
+  const { png } = await (await TextToImage.load(folder, sessions)).generate(asked);
+  expect(Buffer.from(png).equals((await (await pipeline('sd1-int8')).generate(asked)).png)).toBe(true);
+  await sessions.release();
+  await rm(folder, { recursive: true });
+});
+
 describe('with a safety checker in the folder', () => {
   let folder: string;
   beforeAll(async () => {

@@ -15,6 +15,14 @@ export interface EmbedOneInput {
   encoder: string;
 }
 
+/**
+ * What a step's key holds, which says what is done, too: of a text `text` alone, of a picture `image` and at most one of the others,
+ * `features` beside `noiseSeed` alone.
+ */
+type EmbedParams =
+  | { text: string; image?: never; trueImage?: never; question?: never; noiseSeed?: never; features?: never }
+  | { text?: never; image: Digest; trueImage?: Digest; question?: string; noiseSeed?: number; features?: 'all' };
+
 /** Torch's seed of the noise that masks pictures which are scored: the same for all, so that any two show the same patches. */
 const SCORE_NOISE_SEED = 0;
 
@@ -35,7 +43,7 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
         draw: 0,
       };
 
-      async function paramsOf(what: EmbedSubject): Promise<Record<string, unknown>> {
+      async function paramsOf(what: EmbedSubject): Promise<EmbedParams> {
         switch (what.role) {
           case 'caption':
             return { text: await readText({ store }, what.text) };
@@ -57,40 +65,29 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
         }
       }
     },
-    async execute({ manifest, store }, { subject, encoder }, { inputs, params }, { signal, started }) {
+    async execute({ manifest, store }, { encoder }, { inputs, params }, { signal, started }) {
       const model = services.modelFolder(manifest, encoderModel(manifest, encoder));
       const host = hostOf(services, manifest);
       const options = { signal, onStart: started };
       const { batching } = manifest.runtime;
-      const vector = await embed(subject);
+      const vector = await embed(params as unknown as EmbedParams);
       const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
       return {
         outputs: { embedding: await store.putArtifact(bytes, 'application/vnd.refineloop.float32', inputs) },
         values: { dimensions: vector.length },
       };
 
-      async function embed(what: EmbedSubject): Promise<Float32Array> {
-        switch (what.role) {
-          case 'caption':
-            return host.embedText({ model, batching, text: params['text'] as string }, options);
-          case 'pair': {
-            const [image, reference] = await Promise.all([store.getArtifact(what.image), store.getArtifact(what.trueImage)]);
-            return Float32Array.of(await host.imageDistance({ model, batching, image, reference }, options));
-          }
-          case 'asked': {
-            const request = { model, batching, image: await store.getArtifact(what.image), question: params['question'] as string };
-            return Float32Array.of(await host.probabilityOfYes(request, options));
-          }
-          case 'critic':
-          case 'picture':
-          case 'true': {
-            const image = await store.getArtifact(what.image);
-            const noiseSeed = params['noiseSeed'] as number | undefined;
-            if (noiseSeed === undefined) return host.embedImage({ model, batching, image }, options);
-            const all = params['features'] === 'all' ? ({ all: true } as const) : {};
-            return host.imageFeatures({ model, batching, image, noiseSeed, ...all }, options);
-          }
+      async function embed({ text, image: digest, trueImage, question, noiseSeed, features }: EmbedParams): Promise<Float32Array> {
+        if (text !== undefined) return host.embedText({ model, batching, text }, options);
+        const image = await store.getArtifact(digest);
+        if (trueImage !== undefined) {
+          const reference = await store.getArtifact(trueImage);
+          return Float32Array.of(await host.imageDistance({ model, batching, image, reference }, options));
         }
+        if (question !== undefined) return Float32Array.of(await host.probabilityOfYes({ model, batching, image, question }, options));
+        if (noiseSeed !== undefined)
+          return host.imageFeatures({ model, batching, image, noiseSeed, ...(features === 'all' ? { all: true } : {}) }, options);
+        return host.embedImage({ model, batching, image }, options);
       }
     },
     read: ({ outputs }) => ({ embedding: outputs['embedding']! }),

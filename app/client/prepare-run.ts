@@ -7,14 +7,16 @@ import type { Placement } from '../../core/queues.js';
 import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
 import { readDataset, sampleRows } from '../../engine/datasets/index.js';
 import {
+  checkGenerator,
   checkModelFolder,
-  measuredLosses,
+  hashFiles,
   loadOptPrompt,
+  measuredLosses,
   modelDigest,
-  readPack,
   runtimeOf,
   verifyPack,
   type ModelKind,
+  type ModelUse,
 } from '../../engine/inference/index.js';
 import { defaultRunId, modelPaths, recipeDigest, sharedModelProblem, type LoadedRecipe } from '../recipe/index.js';
 
@@ -53,6 +55,7 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
   const models = Object.fromEntries(
     await Promise.all(modelPaths(recipe).map(async (path) => [path, await modelEntry(loaded, path, artifacts)] as const)),
   );
+  await checkedGenerator(loaded);
   const digests = Object.fromEntries(Object.entries(models).map(([path, model]) => [path, model.digest]));
   const problem = sharedModelProblem(recipe, digests);
   if (problem) throw new InvalidInput(problem);
@@ -71,21 +74,29 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
   return { manifest, storeUri: loaded.storeUri, placement: loaded.placement, rows, artifacts };
 }
 
+/** The folder is whole: whether it can do what the recipe asks. */
+async function checkedGenerator({ recipe: { generator, arms }, file, resolvePath }: LoadedRecipe): Promise<void> {
+  const strengths = arms.flatMap(({ strength }) => strength ?? []);
+  await checkGenerator(resolvePath(generator.model), { ...generator, strengths }).catch((error: unknown) => {
+    if (RefineError.is(error) && error.code === 'InvalidInput') throw new InvalidInput(`${file}: generator: ${error.message}`);
+    throw error;
+  });
+}
+
 /** @param artifacts filled with what the entry names */
 async function modelEntry(loaded: LoadedRecipe, path: string, artifacts: Uint8Array[]): Promise<ModelEntry> {
   const folder = loaded.resolvePath(path);
   const kinds = modelKinds(loaded, path);
-  const edits = kinds.has('text-to-image') && loaded.recipe.arms.some(({ strength }) => strength !== undefined);
-  for (const kind of kinds) await checkModelFolder(folder, kind, kind === 'text-to-image' && edits ? ['vae_encoder/model.onnx'] : []);
-  const pack = await readPack(folder);
-  if (pack) await verifyPack(folder);
+  for (const kind of kinds) await checkModelFolder(folder, kind, modelUses(loaded, path, kind));
+  const hashes = await hashFiles(folder);
+  const pack = await verifyPack(folder, hashes);
   const measured = await measuredLosses(folder, pack);
   const taught = pack?.trainedOn.feedback && Buffer.from(canonicalJson(pack.trainedOn.feedback), 'utf8');
   if (taught) artifacts.push(taught);
   const isSoft = kinds.has('causal-lm') && (await loadOptPrompt(folder)).image === 'soft';
   return {
     path: folder,
-    digest: await modelDigest(folder),
+    digest: await modelDigest(folder, hashes),
     trainedOn: pack?.trainedOn.digests ?? [],
     ...(taught ? { trainingFeedback: digestOf(taught) } : {}),
     ...(measured ? { measured } : {}),
@@ -109,6 +120,13 @@ function modelKinds({ recipe }: LoadedRecipe, path: string): Set<ModelKind> {
     if (feedback?.source === 'vlm') uses.push([feedback.model, 'vision-language']);
   }
   return new Set(uses.flatMap(([model, kind]) => (model === path && kind ? [kind] : [])));
+}
+
+/** What the recipe does with a model of this kind that not every recipe does. */
+function modelUses({ recipe: { arms, scores } }: LoadedRecipe, path: string, kind: ModelKind): ModelUse[] {
+  const asks = [scores.select, scores.primary, ...scores.report].some(({ metric, model }) => metric === 'vqa' && model === path);
+  if (kind === 'vision-language') return asks ? ['questions'] : [];
+  return kind === 'text-to-image' && arms.some(({ strength }) => strength !== undefined) ? ['edits'] : [];
 }
 
 /** Name and version of this package, from wherever it is installed. */

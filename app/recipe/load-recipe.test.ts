@@ -281,6 +281,11 @@ test.each([
     edited('model: ../pack/similarity', 'model: ../recipes/../pack/selector'),
     ['40 scores.primary: uses ../recipes/../pack/selector, the model of select'],
   ],
+  [
+    "primary with a critic's model",
+    edited('scores:', '  - name: critic\n    feedback: { source: vlm, model: ../pack/../pack/similarity }\nscores:'),
+    ['42 scores.primary: uses ../pack/similarity, the model that writes the feedback of arm critic'],
+  ],
   ['a target out of range', edited('target: 0.9', 'target: 90'), ['45 stop.target: 90 is outside the range of clip_text, -1 to 1']],
   ['a gate out of range', edited('score: 0.9', 'score: -1.5'), ['49 gate.score: -1.5 is outside the range of clip_text, -1 to 1']],
   ['arms of one name', edited('name: placebo', 'name: written'), ['34 arms[2].name: a second arm named written']],

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { METRICS } from '../../core/index.js';
+import { isPack } from '../../engine/inference/index.js';
 import type { Finding } from './issue-text.js';
 import { startsWith, type FieldPath } from './recipe-source.js';
 import { isLocalFeedback, LOCAL_PROVIDER, type RecipeShape, type ScoreShape } from './schema.js';
@@ -30,7 +31,7 @@ export async function modelFindings(recipe: RecipeShape, resolvePath: (path: str
   const hasGenerator = await isFolder(resolvePath(generator.model));
   if (!hasGenerator)
     findings.push({ path: ['generator', 'model'], message: `there is no folder ${generator.model} (${resolvePath(generator.model)})` });
-  const inPack = await exists(join(dirname(resolvePath(generator.model)), 'pack.json'));
+  const inPack = await isPack(dirname(resolvePath(generator.model)));
   const entries: Array<[FieldPath, ScoreShape]> = [
     [['scores', 'select'], scores.select],
     [['scores', 'primary'], scores.primary],
@@ -74,24 +75,22 @@ async function criticModels({ arms }: RecipeShape, resolvePath: (path: string) =
   return findings;
 }
 
-function sharedModel({ generator, scores }: RecipeShape, resolvePath: (path: string) => string): Finding[] {
-  if (scores.primary.metric === scores.select.metric) return []; // Refused already, as the same metric.
+function sharedModel({ generator, scores, arms }: RecipeShape, resolvePath: (path: string) => string): Finding[] {
   const [select, primary] = [scores.select, scores.primary].map((score) => scoreModel(score, generator.model));
-  if (!select || !primary || resolvePath(select) !== resolvePath(primary)) return [];
-  const message = `uses ${primary}, the model of select; a model that picks the images cannot judge them too: name another`;
-  return [{ path: ['scores', 'primary'], message }];
+  const isPrimary = (model: string | null | undefined) => Boolean(model && primary && resolvePath(model) === resolvePath(primary));
+  const refused = (why: string): Finding[] => [{ path: ['scores', 'primary'], message: `uses ${primary}, ${why}: name another` }];
+  // The same metric is refused already.
+  if (scores.primary.metric !== scores.select.metric && isPrimary(select))
+    return refused('the model of select; a model that picks the images cannot judge them too');
+  const critic = arms.find(({ feedback }) => isLocalFeedback(feedback) && isPrimary(feedback.model));
+  return critic
+    ? refused(`the model that writes the feedback of arm ${critic.name}; a critic cannot judge what came of its own words`)
+    : [];
 }
 
 async function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isDirectory(),
-    () => false,
-  );
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
     () => false,
   );
 }

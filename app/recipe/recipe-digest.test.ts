@@ -31,9 +31,15 @@ test('follows the models and the recipe, not the place of the models', () => {
   expect(defaultRunId(recipe, digest)).toBe(`full-${digest.slice(7, 15)}`);
 });
 
-test('a primary that is the selector under another path is found by its digest', () => {
+test('a primary that is the selector, or a critic, under another path is found by its digest', () => {
   expect(sharedModelProblem(recipe, digests('a'))).toBeNull();
   expect(sharedModelProblem(recipe, { ...digests('a'), '../pack/similarity': 'sha256:s' })).toMatch(
     /the same model as \.\.\/pack\/selector/,
+  );
+  const vlm = { source: 'vlm', model: '../copy', instructions: null, memory: false, maxNewTokens: 64 } as const;
+  const criticised = { ...recipe, arms: recipe.arms.map((arm) => (arm.name === 'written' ? { ...arm, feedback: vlm } : arm)) };
+  expect(sharedModelProblem(criticised, { ...digests('a'), '../copy': 'sha256:c' })).toBeNull();
+  expect(sharedModelProblem(criticised, { ...digests('a'), '../copy': 'sha256:t' })).toMatch(
+    /similarity is the same model as \.\.\/copy, which writes the feedback of arm written/,
   );
 });

@@ -39,10 +39,19 @@ export function modelPaths(recipe: Recipe): string[] {
   return [...new Set([recipe.generator.model, ...ofScores, ...ofArms])];
 }
 
-/** Why a primary may not judge, where its model has the bytes of the selector's under another path; `null` where it may. */
-export function sharedModelProblem({ scores }: Recipe, modelDigests: Record<string, Digest>): string | null {
-  const [select, primary] = [scores.select.model, scores.primary.model];
-  if (select === null || primary === null || modelDigests[select] === undefined) return null;
-  if (modelDigests[select] !== modelDigests[primary]) return null;
-  return `scores.primary: ${primary} is the same model as ${select}, which select uses; a model that picks the images cannot judge them too`;
+/** Why a primary may not judge, where its model has the bytes of the selector's or of a critic's under another path; `null` where it may. */
+export function sharedModelProblem({ scores, arms }: Recipe, modelDigests: Record<string, Digest>): string | null {
+  const primary = scores.primary.model;
+  const own = primary === null ? undefined : modelDigests[primary];
+  if (own === undefined) return null;
+  const same = (model: string | null): model is string => model !== null && modelDigests[model] === own;
+  const { model: select } = scores.select;
+  if (same(select))
+    return `scores.primary: ${primary} is the same model as ${select}, which select uses; a model that picks the images cannot judge them too`;
+  for (const { name, feedback } of arms) {
+    const writer = feedbackModels(feedback)['model'] ?? null;
+    if (same(writer))
+      return `scores.primary: ${primary} is the same model as ${writer}, which writes the feedback of arm ${name}; a critic cannot judge what came of its own words`;
+  }
+  return null;
 }

@@ -63,8 +63,10 @@ const generator = z.strictObject({
   num_inference_steps: z.int().min(1).max(1000).default(50).describe('Denoising steps of one image.'),
   guidance_scale: z.number().min(0).max(100).default(7.5).describe('How strongly the prompt is followed; 1 and below: no guidance.'),
   negative_prompt: z.string().default('').describe('What the image should not show.'),
-  height: pixels().describe("Image height in pixels, a multiple of 8; without it, the model's own."),
-  width: pixels().describe("Image width in pixels, a multiple of 8; without it, the model's own."),
+  height: pixels().describe(
+    "Image height in pixels, a multiple of what the UNet can halve (64 in Stable Diffusion 1.x and 2.x, 32 in XL); without it, the model's own.",
+  ),
+  width: pixels().describe("Image width in pixels, as `height`; without it, the model's own."),
   prompt_weights: z
     .boolean()
     .default(false)
@@ -277,7 +279,9 @@ const score = z.preprocess(
 
 const scores = z.strictObject({
   select: score.prefault('clip_text').describe('Stops the loop and picks the best round; never sees the true image.'),
-  primary: score.prefault('image_similarity').describe('The score that the claims are about; may not use the model of `select`.'),
+  primary: score
+    .prefault('image_similarity')
+    .describe('The score that the claims are about; may not use the model of `select`, nor one that writes feedback.'),
   report: z.array(score).prefault(['ssim', 'psnr']).describe('Further scores in the tables.'),
   worker: worker('embeds for them'),
 });

@@ -1,13 +1,16 @@
 import { join } from 'node:path';
+import { z } from 'zod';
 import { InvalidInput, ModelOutputInvalid } from '../../core/errors.js';
 import { ClipTokenizer } from './clip-tokenizer.js';
 import { MicroBatcher, type Batching, type Feed } from './micro-batching.js';
 import { onnxFile } from './model-folder.js';
-import { readModelJson } from './model-json.js';
+import { readModelConfig } from './model-json.js';
 import type { FloatTensor, OnnxModel } from './onnx-model.js';
 import { checkFinite } from './picture.js';
 import { loadPreprocessor, pixelValues, toPixelValues, type Preprocessor } from './pixel-values.js';
 import type { Sessions } from './sessions.js';
+
+const configSchema = z.looseObject({ model_type: z.string().default('') });
 
 /**
  * An encoder as Hugging Face's exporters write it: pictures and, where the folder has a text model, texts as unit vectors. CLIP in two files or in
@@ -69,6 +72,7 @@ export class Encoder {
       const { ids, used } = tokenizer.encode(text);
       return { ...tokenRows(model, ids, used), ...beside };
     });
+    // CLIP's own pooler_output is not in the space of its pictures.
     const output = outputOf(model, 'text_embeds', ...((await this.isSiglip()) ? ['pooler_output'] : []));
     return (await this.batcher(model, output, Object.keys(beside)).run(feeds, batching)).map(({ data }) => unit(data));
   }
@@ -98,9 +102,11 @@ export class Encoder {
     return (this.tokenizer ??= ClipTokenizer.load(this.folder));
   }
 
-  private async isSiglip(): Promise<boolean> {
-    const config = (await readModelJson(join(this.folder, 'config.json'))) as { model_type?: unknown };
-    return /^siglip/.test(String(config.model_type));
+  private siglip: Promise<boolean> | undefined;
+  private isSiglip(): Promise<boolean> {
+    return (this.siglip ??= readModelConfig(join(this.folder, 'config.json'), configSchema).then(({ model_type: type }) =>
+      /^siglip/.test(type),
+    ));
   }
 }
 

@@ -79,7 +79,7 @@ describe('InferenceHost', () => {
 
   test.each([
     [{ model: '/no/such/model' }, 'InvalidInput', /model_index.json cannot be read/],
-    [{ height: 65 }, 'InvalidInput', /multiples of 4, got 65/],
+    [{ height: 65 }, 'InvalidInput', /height must be a positive multiple of 16 for this model.*got 65/],
     [{ numInferenceSteps: 0 }, 'InvalidInput', /num_inference_steps/],
   ] as const)('an error crosses with its code and message: %j', async (extra, code, message) => {
     const failure = host.generate(request(extra));

@@ -1,11 +1,12 @@
 import { readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { InvalidInput } from '../../core/errors.js';
+import { InvalidInput, RefineError } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
 import { cardLicence } from '../card-licence.js';
-import { exportCommand, fileSha256, modelFiles, modelProblems, type ModelKind } from './model-folder.js';
+import { hashFiles, modelProblems } from './model-folder.js';
 import { modelKindOf } from './model-kind.js';
-import { readOnnxWeights } from './onnx-file.js';
+import { exportCommand, type ModelKind } from './model-layouts.js';
+import { readOnnxFile } from './onnx-file.js';
 import { isPack, loadPack, type Pack, type PackEntry } from './pack.js';
 
 /** What a person says of models that are added; the rest is read from their folders. */
@@ -22,19 +23,28 @@ export interface PackClaims {
   trainingFeedback?: string[];
 }
 
+/** A model folder that can be used. */
+export interface WholeModel {
+  folder: string;
+  kind: ModelKind;
+}
+
 /** A model folder as it was looked at. */
 export interface CheckedModel {
   folder: string;
-  kind: ModelKind;
+  /** `null` where it cannot be told. */
+  kind: ModelKind | null;
   /** What keeps it from being used; empty: it is whole. */
   problems: string[];
   /** The command that makes such a folder. */
-  command: string;
+  command: string | null;
 }
+
+export const isWhole = (model: CheckedModel): model is CheckedModel & WholeModel => model.kind !== null && model.problems.length === 0;
 
 /**
  * The models at a path, checked: the folder itself where it is one, else those of its sub-folders that are.
- * Throws InvalidInput where there are none or one's kind cannot be told.
+ * Throws InvalidInput where there are none, or where the folder's own kind cannot be told.
  */
 export async function checkModels(path: string, kind?: ModelKind): Promise<CheckedModel[]> {
   const folder = resolve(path);
@@ -42,9 +52,14 @@ export async function checkModels(path: string, kind?: ModelKind): Promise<Check
   const folders = isModel ? [folder] : await subfolders(folder);
   const models: CheckedModel[] = [];
   for (const each of folders) {
-    const known = kind ?? (await modelKindOf(each));
-    if (known === null) continue;
-    models.push({ folder: each, kind: known, problems: await modelProblems(each, known), command: exportCommand(known) });
+    try {
+      const known = kind ?? (await modelKindOf(each));
+      if (known === null) continue;
+      models.push({ folder: each, kind: known, problems: await modelProblems(each, known), command: exportCommand(known) });
+    } catch (error) {
+      if (!RefineError.is(error)) throw error;
+      models.push({ folder: each, kind: null, problems: [error.message], command: null });
+    }
   }
   if (models.length > 0) return models;
   throw new InvalidInput(`${path} is no model and holds none: a model folder has model_index.json or config.json; or say --kind`);
@@ -54,7 +69,7 @@ export async function checkModels(path: string, kind?: ModelKind): Promise<Check
  * Writes what is known of models into the `pack.json` beside them (in the folder that holds them): files with sizes and
  * SHA-256, kind, precision, licence, how they were made. Entries of other models stay. Returns the pack and its folder.
  */
-export async function addToPack(models: readonly CheckedModel[], claims: PackClaims): Promise<{ folder: string; pack: Pack }> {
+export async function addToPack(models: readonly WholeModel[], claims: PackClaims): Promise<{ folder: string; pack: Pack }> {
   const folder = dirname(models[0]!.folder);
   const before = (await isPack(folder)) ? await loadPack(folder) : null;
   const entries: Record<string, PackEntry> = {};
@@ -74,14 +89,12 @@ export async function addToPack(models: readonly CheckedModel[], claims: PackCla
   return { folder, pack };
 }
 
-async function describe(model: CheckedModel, packFolder: string, claims: PackClaims, old?: PackEntry): Promise<PackEntry> {
-  const paths = await modelFiles(model.folder);
+async function describe(model: WholeModel, packFolder: string, claims: PackClaims, old?: PackEntry): Promise<PackEntry> {
   const files: PackEntry['files'] = [];
-  for (const path of paths) {
-    const full = join(model.folder, path);
-    files.push({ path, bytes: (await stat(full)).size, sha256: await fileSha256(full) });
-  }
-  const graphs = paths.filter((path) => path.endsWith('.onnx')).map((path) => readOnnxWeights(join(model.folder, path)));
+  for (const [path, sha256] of await hashFiles(model.folder))
+    files.push({ path, bytes: (await stat(join(model.folder, path))).size, sha256 });
+  const paths = files.map(({ path }) => path);
+  const graphs = paths.filter((path) => path.endsWith('.onnx')).map((path) => readOnnxFile(join(model.folder, path)));
   const told = (values: Array<string | null>) => [...new Set(values.filter((value) => value !== null))].join(', ');
   return {
     path: relative(packFolder, model.folder),

@@ -1,17 +1,32 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
 import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
-import type { ScoreModelKind } from '../../core/item-plan.js';
 import type { Digest } from '../../core/types.js';
-import { readModelJson } from './model-json.js';
-import { weightBytes } from './onnx-file.js';
-
-/** What a recipe can point at: a generator, what scores read, critics and what they see through. */
-export type ModelKind = 'text-to-image' | 'causal-lm' | 'blip2' | 'vision-language' | ScoreModelKind;
+import { readChatTemplate } from './language/chat-template.js';
+import { readModelConfig } from './model-json.js';
+import {
+  exportCommand,
+  graphPaths,
+  graphProblem,
+  LAYOUTS,
+  SAFETY_CHECKER,
+  SECOND_TEXT_ENCODER,
+  SOFT_PROMPT,
+  TEXT_ENCODER,
+  TOKEN_READER,
+  VAE_ENCODER,
+  VARIANTS,
+  type Graph,
+  type ModelKind,
+  type ModelUse,
+} from './model-layouts.js';
+import { readOnnxFile, weightBytes, type OnnxFile } from './onnx-file.js';
+import { loadOptPrompt } from './opt-prompt.js';
 
 /** Beside a model and without effect on what it computes. Files and folders that begin with a dot are left out too. */
 const NO_PART_OF_THE_MODEL = /^(readme|licen[cs]e|notice|changelog)(\.|$)|\.md$/i;
@@ -19,13 +34,22 @@ const NO_PART_OF_THE_MODEL = /^(readme|licen[cs]e|notice|changelog)(\.|$)|\.md$/
 /**
  * What a model is known by: SHA-256 of the canonical JSON of its sorted [relative path, SHA-256 of the file] pairs.
  * The same files give the same digest wherever the folder lies. Throws InvalidInput when it is no folder or holds no files.
+ * @param hashes of its files, where they were read already
  */
-export async function modelDigest(folder: string): Promise<Digest> {
-  const paths = await modelFiles(folder);
-  if (paths.length === 0) throw new InvalidInput(`model folder ${folder} is empty`);
-  const entries: [string, string][] = [];
-  for (const path of paths) entries.push([path, await fileSha256(join(folder, path))]);
+export async function modelDigest(folder: string, hashes?: FileHashes): Promise<Digest> {
+  const entries = [...(hashes ?? (await hashFiles(folder)))];
+  if (entries.length === 0) throw new InvalidInput(`model folder ${folder} is empty`);
   return digestOf(canonicalJson(entries));
+}
+
+/** SHA-256 (64 hex digits) of a model's files by their relative paths, sorted. */
+export type FileHashes = ReadonlyMap<string, string>;
+
+/** Reads a model's files, each once. Throws InvalidInput when it is no folder. */
+export async function hashFiles(folder: string): Promise<FileHashes> {
+  const hashes = new Map<string, string>();
+  for (const path of await modelFiles(folder)) hashes.set(path, await fileSha256(join(folder, path)));
+  return hashes;
 }
 
 /** Relative paths (with `/`) of the files that make up a model, in the order of their UTF-16 code units. Follows links. */
@@ -54,161 +78,135 @@ export async function fileSha256(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** What a graph's file is called where its weights are of lower precision: transformers.js' names, the first that is there is taken. */
-const VARIANTS = ['', '_fp16', '_int8', '_quantized', '_uint8'];
-
-const OF_LOWER_PRECISION = new RegExp(`(${VARIANTS.slice(1).join('|')})\\.onnx$`);
-
-/** Where {@link onnxFile} looks: in `onnx/`, as transformers.js does, and beside the configuration, where optimum writes. */
-function graph(...names: string[]): string[] {
-  return VARIANTS.flatMap((variant) => names.flatMap((name) => [`onnx/${name}${variant}.onnx`, `${name}${variant}.onnx`]));
-}
-
 /**
  * Path of the first of these graphs (names without `.onnx`) that the folder has, in full precision or else in a lower one:
- * `model` is `onnx/model.onnx`, `model.onnx`, `onnx/model_fp16.onnx` and so on. Throws InvalidInput, which names the file, where it has none.
+ * `model` is `onnx/model.onnx`, `model.onnx`, `onnx/model_fp16.onnx` and so on; `unet/model` is `unet/model.onnx`, `unet/model_fp16.onnx` and so on.
+ * Throws InvalidInput, which names the file, where it has none.
  */
 export async function onnxFile(folder: string, ...names: [string, ...string[]]): Promise<string> {
-  for (const path of graph(...names)) {
+  const paths = graphPaths(...names);
+  for (const path of paths) {
     const found = await stat(join(folder, path)).catch(() => null);
     if (found?.isFile()) return join(folder, path);
   }
-  throw new InvalidInput(`${join(folder, 'onnx', `${names[0]}.onnx`)} is missing: export or copy the model folder again`);
+  throw new InvalidInput(`${join(folder, paths[0]!)} is missing: export or copy the model folder again`);
 }
 
-interface Layout {
-  /** Each must be there; of alternatives in a list, one. */
+const OF_LOWER_PRECISION = new RegExp(`(${VARIANTS.slice(1).join('|')})\\.onnx$`);
+
+/** What a folder must have. */
+interface Needs {
+  graphs: Graph[];
+  /** Each, or of alternatives in a list one. */
   files: (string | string[])[];
-  /** How such a folder is made; models/export/README.md has the whole of it. */
-  command: string;
+  /** What else is wrong with it. */
+  problems: string[];
 }
 
-const LAYOUTS: Record<ModelKind, Layout> = {
-  'text-to-image': {
-    files: [
-      'model_index.json',
-      'scheduler/scheduler_config.json',
-      'text_encoder/model.onnx',
-      ['tokenizer/tokenizer.json', 'tokenizer/merges.txt'],
-      'tokenizer/tokenizer_config.json',
-      'unet/config.json',
-      'unet/model.onnx',
-      'vae_decoder/config.json',
-      'vae_decoder/model.onnx',
-    ],
-    command: 'optimum-cli export onnx --model <model> --task text-to-image <folder>',
-  },
-  'image-text': {
-    files: [
-      graph('text_model', 'model'),
-      graph('vision_model', 'model'),
-      'preprocessor_config.json',
-      'tokenizer.json',
-      'tokenizer_config.json',
-    ],
-    command:
-      'optimum-cli export onnx --model <model> --task feature-extraction <folder>, or python models/export/export_clip.py <model> <folder>',
-  },
-  image: {
-    files: [graph('vision_model', 'model'), 'preprocessor_config.json'],
-    command: 'optimum-cli export onnx --model <model> --task feature-extraction <folder>',
-  },
-  'vit-mae': {
-    files: [graph('model'), 'preprocessor_config.json'],
-    command: 'python models/export/export_vit_mae.py <model> <folder>',
-  },
-  'image-distance': {
-    files: [graph('model')],
-    command: 'python models/export/export_lpips.py --net alex --backbone <torchvision weights> --heads <lpips weights> --out <folder>',
-  },
-  'causal-lm': {
-    files: ['config.json', ['tokenizer.json', 'merges.txt'], 'tokenizer_config.json'],
-    command:
-      'optimum-cli export onnx --model <model> --task text-generation-with-past <folder>, or for a soft prompt python models/training/feedback/export.py <config>',
-  },
-  blip2: {
-    files: [
-      'config.json',
-      ...['vision_model', 'qformer', 'embed_tokens', 'decoder_model'].map((name) => graph(name)),
-      'preprocessor_config.json',
-      ['tokenizer.json', 'merges.txt'],
-      'tokenizer_config.json',
-    ],
-    command: 'python models/export/export_blip2.py <model> <folder>',
-  },
-  'vision-language': {
-    files: [
-      'config.json',
-      ...['vision_encoder', 'embed_tokens', 'decoder_model_merged'].map((name) => graph(name)),
-      'preprocessor_config.json',
-      'tokenizer.json',
-      'tokenizer_config.json',
-    ],
-    command:
-      "an export in transformers.js' layout, such as those of onnx-community (vision_encoder, embed_tokens and decoder_model_merged in onnx/)",
+/**
+ * What keeps a folder from being a model of this kind: files that are missing, graphs of another kind, weights that are missing or cut short. Empty: it
+ * is whole.
+ */
+export async function modelProblems(folder: string, kind: ModelKind, uses: readonly ModelUse[] = []): Promise<string[]> {
+  const present = await modelFiles(folder);
+  const unreadable = (error: Error): Needs[] => [{ ...NOTHING, problems: [error.message] }];
+  const own = Promise.all([ownNeeds(folder, kind, present), ...uses.map((use) => USES[use](folder))]).catch(unreadable);
+  const needs = [{ ...LAYOUTS[kind], problems: [] }, ...(await own)];
+  const problems: string[] = [];
+  const pick = (choices: string[]): string | undefined => {
+    const found = choices.find((file) => present.includes(file));
+    if (found === undefined) problems.push(`${choices.filter((file) => !OF_LOWER_PRECISION.test(file)).join(' or ')} is missing`);
+    return found;
+  };
+  for (const file of needs.flatMap(({ files }) => files)) pick([file].flat());
+  const graphs = await readGraphs(folder, present, problems);
+  const places = new Set<string>();
+  for (const graph of needs.flatMap((one) => one.graphs)) {
+    const path = pick(graphPaths(...graph.names));
+    const read = path === undefined ? undefined : graphs.get(path);
+    const problem = read && graphProblem(graph, read);
+    if (problem) problems.push(`${path} ${problem}: it is of another kind or was exported otherwise`);
+    if (path !== undefined) places.add(dirname(path));
+  }
+  if (LAYOUTS[kind].together && places.size > 1)
+    problems.push(`its graphs lie in ${[...places].sort().join(' and ')}: put them into one folder`);
+  return [...problems, ...needs.flatMap((one) => one.problems)];
+}
+
+/** All graphs that can be read; what is wrong with the others, or with weights beside them, is added to the problems. */
+async function readGraphs(folder: string, present: string[], problems: string[]): Promise<Map<string, OnnxFile>> {
+  const graphs = new Map<string, OnnxFile>();
+  for (const path of present.filter((file) => file.endsWith('.onnx'))) {
+    try {
+      const read = readOnnxFile(join(folder, path));
+      graphs.set(path, read);
+      await weightBytes(join(folder, path), read);
+    } catch (error) {
+      problems.push((error as Error).message);
+    }
+  }
+  return graphs;
+}
+
+const NOTHING: Needs = { graphs: [], files: [], problems: [] };
+
+/** By use: what it needs beside the rest. */
+const USES: Record<ModelUse, (folder: string) => Needs | Promise<Needs>> = {
+  edits: () => ({ ...NOTHING, graphs: [VAE_ENCODER] }),
+  questions: async (folder) => {
+    const asks = (await readChatTemplate(folder)) !== null;
+    return {
+      ...NOTHING,
+      problems: asks
+        ? []
+        : ['it has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json), so it answers no questions'],
+    };
   },
 };
 
-/** Every kind of model folder. */
-export const MODEL_KINDS = Object.keys(LAYOUTS) as ModelKind[];
+const part = z.tuple([z.string().nullable(), z.string().nullable()]).rest(z.unknown()).nullish().catch(null);
+const indexSchema = z.looseObject({ text_encoder_2: part, tokenizer_2: part });
+const encoderDecoder = z.looseObject({ is_encoder_decoder: z.boolean().nullish() });
+const configSchema = encoderDecoder.extend({ text_config: encoderDecoder.nullish() });
+const processorSchema = z.looseObject({ processor_class: z.string().nullish() });
 
-/**
- * What keeps a folder from being a model of this kind: files that are missing, weights that are missing or cut short. Empty: it is whole.
- * @param also files that this use of the model needs beside the rest
- */
-export async function modelProblems(folder: string, kind: ModelKind, also: readonly string[] = []): Promise<string[]> {
-  const present = await modelFiles(folder);
-  const problems = [...LAYOUTS[kind].files, ...(await namedParts(folder, kind, present)), ...also]
-    .map((file) => [file].flat())
-    .filter((choices) => !choices.some((file) => present.includes(file)))
-    .map((choices) => `${choices.filter((file) => !OF_LOWER_PRECISION.test(file)).join(' or ')} is missing`);
-  for (const file of present.filter((path) => path.endsWith('.onnx'))) {
-    await weightBytes(join(folder, file)).catch((error: unknown) => problems.push((error as Error).message));
+/** Processors of transformers.js that read `processor_config.json`. */
+const READS_PROCESSOR_CONFIG = /^(Idefics3|SmolVLM|Llava|Pixtral|Gemma3n?|Gemma4)Processor$/;
+
+/** What some models of a kind have beside the others: what their own configuration, or a file that is there, asks for. */
+async function ownNeeds(folder: string, kind: ModelKind, present: string[]): Promise<Needs> {
+  const read = async <T>(name: string, schema: z.ZodType<T>) =>
+    present.includes(name) ? readModelConfig(join(folder, name), schema) : schema.parse({});
+  const needs: Needs = { graphs: [], files: [], problems: [] };
+  for (const path of present) {
+    if (path.endsWith('merges.txt') && !present.includes(path.replace(/merges.txt$/, 'tokenizer.json')))
+      needs.files.push(path.replace('merges.txt', 'vocab.json'));
   }
-  return problems;
+  if (kind === 'text-to-image') {
+    const index = await read('model_index.json', indexSchema);
+    if (index.text_encoder_2?.[0]) needs.graphs.push(SECOND_TEXT_ENCODER);
+    if (index.tokenizer_2?.[0]) needs.files.push(['tokenizer_2/tokenizer.json', 'tokenizer_2/merges.txt']);
+    if (graphPaths(...SAFETY_CHECKER.names).some((path) => present.includes(path))) {
+      needs.graphs.push(SAFETY_CHECKER);
+      needs.files.push('feature_extractor/preprocessor_config.json');
+    }
+  }
+  if (kind === 'causal-lm') needs.graphs.push(...((await loadOptPrompt(folder)).image === 'soft' ? SOFT_PROMPT : [TOKEN_READER]));
+  if (kind === 'vision-language' || kind === 'blip2') {
+    const { is_encoder_decoder: isPair, text_config: text } = await read('config.json', configSchema);
+    if (isPair || text?.is_encoder_decoder) needs.graphs.push(TEXT_ENCODER);
+  }
+  if (kind === 'vision-language' && present.includes('preprocessor_config.json')) {
+    const { processor_class: name } = await read('preprocessor_config.json', processorSchema);
+    if (!name) needs.problems.push('preprocessor_config.json names no processor_class');
+    else if (READS_PROCESSOR_CONFIG.test(name)) needs.files.push('processor_config.json');
+  }
+  return needs;
 }
 
-/** What some models of a kind have beside the others: files that their own configuration, or a file that is there, asks for. */
-async function namedParts(folder: string, kind: ModelKind, present: string[]): Promise<(string | string[])[]> {
-  const read = async (name: string) =>
-    present.includes(name) ? ((await readModelJson(join(folder, name))) as Record<string, unknown>) : {};
-  const beside = present.flatMap((path) =>
-    path.endsWith('merges.txt') && !present.includes(path.replace(/merges.txt$/, 'tokenizer.json'))
-      ? [path.replace('merges.txt', 'vocab.json')]
-      : [],
-  );
-  switch (kind) {
-    case 'text-to-image': {
-      const index = await read('model_index.json');
-      const names = (part: string) => Array.isArray(index[part]) && index[part][0] !== null;
-      if (names('text_encoder_2')) beside.push('text_encoder_2/model.onnx');
-      if (present.includes('safety_checker/model.onnx')) beside.push('feature_extractor/preprocessor_config.json');
-      return names('tokenizer_2') ? [...beside, ['tokenizer_2/tokenizer.json', 'tokenizer_2/merges.txt']] : beside;
-    }
-    case 'blip2':
-    case 'vision-language': {
-      const { is_encoder_decoder: own, text_config: text } = await read('config.json');
-      const isEncoderDecoder = own === true || (text as { is_encoder_decoder?: boolean } | undefined)?.is_encoder_decoder === true;
-      return isEncoderDecoder ? [...beside, graph('encoder_model')] : beside;
-    }
-    case 'causal-lm': {
-      const isSoft = (await read('prompt.json'))['image'] === 'soft';
-      const graphs = isSoft
-        ? ['decoder_model', 'embed_tokens', 'image_projection'].map((name) => graph(name))
-        : [graph('decoder_model_merged', 'model')];
-      return [...beside, ...graphs];
-    }
-    default:
-      return beside;
-  }
-}
-
-/** The command that makes such a folder. */
-export const exportCommand = (kind: ModelKind): string => LAYOUTS[kind].command;
-
-/** Throws InvalidInput that lists every missing or incomplete file and how such a folder is made. `also`: as of {@link modelProblems}. */
-export async function checkModelFolder(folder: string, kind: ModelKind, also: readonly string[] = []): Promise<void> {
-  const problems = await modelProblems(folder, kind, also);
+/** Throws InvalidInput that lists every missing or incomplete file and how such a folder is made. */
+export async function checkModelFolder(folder: string, kind: ModelKind, uses: readonly ModelUse[] = []): Promise<void> {
+  const problems = await modelProblems(folder, kind, uses);
   if (problems.length === 0) return;
   throw new InvalidInput(`${folder} is no complete ${kind} model: ${problems.join('; ')}. Made by: ${exportCommand(kind)}`);
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { graphWithExternalData } from '../../test/support/onnx-graphs.mjs';
 import { checkModelFolder } from './model-folder.js';
-import { readOnnxWeights, weightBytes } from './onnx-file.js';
+import { readOnnxFile, weightBytes } from './onnx-file.js';
 import { Sessions } from './sessions.js';
 
 const UNET = fileURLToPath(new URL('../../models/packs/creatures/diffusion/unet/model.onnx', import.meta.url));
@@ -18,17 +18,29 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test('a real export tells its precision and its program', () => {
-  expect(readOnnxWeights(UNET)).toEqual({ external: new Map(), precision: 'fp16', producer: 'pytorch 2.15.0' });
+test('a real export tells what it takes and gives, its precision and its program', () => {
+  expect(readOnnxFile(UNET)).toEqual({
+    inputs: ['sample', 'timestep', 'encoder_hidden_states'],
+    outputs: ['out_sample'],
+    external: new Map(),
+    precision: 'fp16',
+    producer: 'pytorch 2.15.0',
+  });
 });
 
-test('a file that is cut short, no ONNX file or not there is named', async () => {
+test('a file that is cut short, empty, no ONNX file or not there is named', async () => {
   const whole = await readFile(UNET);
-  for (const bytes of [whole.subarray(0, whole.length - 1), Buffer.from('version https://git-lfs'), Buffer.of(0x08)]) {
+  for (const bytes of [
+    whole.subarray(0, whole.length - 1),
+    Buffer.from('version https://git-lfs'),
+    Buffer.of(0x08),
+    Buffer.of(0x08, 0x08),
+    Buffer.of(),
+  ]) {
     await writeFile(file, bytes);
-    expect(() => readOnnxWeights(file)).toThrow(/model.onnx cannot be loaded, it is corrupt or incomplete/);
+    expect(() => readOnnxFile(file)).toThrow(/model.onnx cannot be loaded, it is corrupt or incomplete/);
   }
-  expect(() => readOnnxWeights(join(folder, 'none.onnx'))).toThrow(/none.onnx is missing/);
+  expect(() => readOnnxFile(join(folder, 'none.onnx'))).toThrow(/none.onnx is missing/);
 });
 
 describe('weights beside the file', () => {
@@ -40,9 +52,10 @@ describe('weights beside the file', () => {
   });
 
   test('count, whatever their file is called, and the session finds them', async () => {
+    expect(readOnnxFile(file)).toMatchObject({ inputs: ['pixel_values'], outputs: ['image_embeds'] });
     const sessions = new Sessions({ provider: 'cpu', device: 0 });
     const model = await sessions.load(file);
-    expect((await model.run({ x: model.tensor('x', [10, 10, 10], [3]) })).data).toEqual(Float32Array.of(11, 12, 13));
+    expect((await model.run({ pixel_values: model.tensor('pixel_values', [10, 10, 10], [3]) })).data).toEqual(Float32Array.of(11, 12, 13));
     expect(model.bytes).toBe((await readFile(file)).length + 4096 + 12);
     expect(sessions.bytes).toBe(model.bytes);
     await sessions.release();

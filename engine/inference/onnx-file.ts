@@ -3,8 +3,11 @@ import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
 
-/** What an ONNX file says of its weights; the weights themselves are not read. */
-export interface OnnxWeights {
+/** What an ONNX file says of itself; its weights are not read. */
+export interface OnnxFile {
+  /** Names of what it is fed, without weights that older exports list among them. */
+  inputs: string[];
+  outputs: string[];
   /** Files beside it (paths relative to its folder) and the bytes that each must at least have. */
   external: Map<string, number>;
   /** Type of the most weights, such as `fp32`; `null` where it has none. */
@@ -18,7 +21,8 @@ const PRECISIONS: Record<number, string> = { 1: 'fp32', 10: 'fp16', 16: 'bf16', 
 
 /** Field numbers of onnx.proto on the way to the tensors: a message is followed into these and into nothing else. */
 const INTO: Record<string, Record<number, string>> = {
-  model: { 7: 'graph' },
+  model: { 7: 'main' },
+  main: { 1: 'node', 5: 'tensor', 11: 'input', 12: 'output' },
   graph: { 1: 'node', 5: 'tensor' },
   node: { 5: 'attribute' },
   attribute: { 5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph' },
@@ -26,19 +30,24 @@ const INTO: Record<string, Record<number, string>> = {
 
 /**
  * Walks through an ONNX file, which may have gigabytes, without reading its weights.
- * Throws InvalidInput, which names the file, when it is missing, cut short or no ONNX file.
+ * Throws InvalidInput, which names the file, when it is missing, empty, cut short or no ONNX file.
  */
-export function readOnnxWeights(file: string): OnnxWeights {
+export function readOnnxFile(file: string): OnnxFile {
+  const names: Record<'input' | 'output' | 'tensor', string[]> = { input: [], output: [], tensor: [] };
   const external = new Map<string, number>();
   const elements = new Map<string, number>();
   let producer: [string, string] = ['', ''];
   using(file, (bytes) => {
+    let hasGraph = false;
     const walk = (message: string, start: number, end: number): void => {
+      hasGraph ||= message === 'main';
       if (message === 'tensor') return readTensor(start, end);
+      if (message === 'input' || message === 'output') return readName(message, start, end, 1);
       for (const field of bytes.fields(start, end)) {
         const inner = INTO[message]?.[field.number];
         if (inner !== undefined) walk(inner, field.start, field.end);
-        else if (message === 'model' && field.number === 2) producer = [bytes.text(field), producer[1]];
+        if (message === 'main' && inner === 'tensor') readName(inner, field.start, field.end, 8);
+        if (message === 'model' && field.number === 2) producer = [bytes.text(field), producer[1]];
         else if (message === 'model' && field.number === 3) producer = [producer[0], bytes.text(field)];
       }
     };
@@ -58,15 +67,25 @@ export function readOnnxWeights(file: string): OnnxWeights {
       const { location, offset = '0', length = '0' } = place;
       if (location !== undefined) external.set(location, Math.max(external.get(location) ?? 0, Number(offset) + Number(length)));
     };
+    const readName = (of: keyof typeof names, start: number, end: number, number: number): void => {
+      for (const field of bytes.fields(start, end)) if (field.number === number) names[of].push(bytes.text(field));
+    };
     walk('model', 0, bytes.size);
+    if (!hasGraph) throw bytes.spoilt();
   });
   const [most] = [...elements].sort((a, b) => b[1] - a[1]);
-  return { external, precision: most?.[0] ?? null, producer: producer.join(' ').trim() || null };
+  const weights = new Set(names.tensor);
+  return {
+    inputs: names.input.filter((name) => !weights.has(name)),
+    outputs: names.output,
+    external,
+    precision: most?.[0] ?? null,
+    producer: producer.join(' ').trim() || null,
+  };
 }
 
 /** An ONNX file's size with that of the weights beside it. Throws InvalidInput, which says what is missing or cut short. */
-export async function weightBytes(file: string): Promise<number> {
-  const { external } = readOnnxWeights(file);
+export async function weightBytes(file: string, { external } = readOnnxFile(file)): Promise<number> {
   let bytes = (await stat(file)).size;
   for (const [location, needed] of external) {
     const beside = join(dirname(file), location);
@@ -160,7 +179,7 @@ class ProtobufFile {
     return this.window.subarray(start - this.windowStart, start - this.windowStart + length);
   }
 
-  private spoilt(): InvalidInput {
+  spoilt(): InvalidInput {
     return new InvalidInput(
       `${this.file} cannot be loaded, it is corrupt or incomplete (no whole ONNX graph): export or copy the model folder again`,
     );

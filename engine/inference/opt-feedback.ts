@@ -2,7 +2,7 @@ import type { Tensor } from 'onnxruntime-node';
 import { InvalidInput } from '../../core/errors.js';
 import type { Branch } from './language/decode.js';
 import { DecoderGraph, type Past } from './language/decoder-graph.js';
-import { loadLanguageConfig, loadTextEnds, type TextEnds } from './language/text-ends.js';
+import { loadLanguageConfig, loadTextEnds, roomBehind, type LanguageConfig, type TextEnds } from './language/text-ends.js';
 import { TextTokenizer } from './language/text-tokenizer.js';
 import { joinVectors, wordVectors } from './language/word-vectors.js';
 import { writeText, type WriteOptions, type WrittenFeedback } from './language/written-text.js';
@@ -36,6 +36,7 @@ export class OptFeedback {
     private readonly reader: PictureReader,
     private readonly tokenizer: TextTokenizer,
     private readonly prompt: OptPrompt,
+    private readonly config: LanguageConfig,
     /** `null`: the prompt begins with its words. */
     private readonly bosId: number | null,
     private readonly ends: TextEnds,
@@ -65,12 +66,12 @@ export class OptFeedback {
     if (prompt.image === 'soft') {
       const decoder = await graph('decoder_model');
       const reader = softReader(decoder, await graph('embed_tokens'), await graph('image_projection'));
-      return new OptFeedback(reader, tokenizer, prompt, bosId ?? null, ends, sessions);
+      return new OptFeedback(reader, tokenizer, prompt, config, bosId ?? null, ends, sessions);
     }
     if (!config.vocab_size) throw new InvalidInput(`${folder}/config.json has no vocab_size`);
     // What exports of earlier years and of this one are called.
     const reader = tokenReader(await graph('decoder_model_merged', 'model'), config.vocab_size, prompt);
-    return new OptFeedback(reader, tokenizer, prompt, bosId ?? null, ends, sessions);
+    return new OptFeedback(reader, tokenizer, prompt, config, bosId ?? null, ends, sessions);
   }
 
   /** Ids of the whole prompt: words, the picture's tokens where it has some, words. */
@@ -79,15 +80,18 @@ export class OptFeedback {
     return [...before, ...this.reader.ids(shown.features), ...after];
   }
 
-  /** Throws ModelOutputInvalid where the model's numbers are not finite, and the signal's reason. */
+  /** Throws InvalidInput where the prompt is longer than the model's context, ModelOutputInvalid where its numbers are not finite, and the signal's reason. */
   async write(request: WriteFeedbackRequest, signal?: AbortSignal): Promise<WrittenFeedback & { instructions: string }> {
     const { before, after } = this.wordIds(request.caption);
+    const read = before.length + this.reader.length(request.features) + after.length;
+    const maxNewTokens = roomBehind(read, request.maxNewTokens, this.config);
     const start = await this.reader.read(before, request.features, after);
-    const written = await writeText(this.reader.decoder, start, request, {
+    const asked = { ...request, maxNewTokens };
+    const written = await writeText(this.reader.decoder, start, asked, {
       prompt: this.promptIds(request),
       endIds: this.ends.endIds,
       toText: (ids) => this.tokenizer.decode(ids),
-      read: before.length + this.reader.length(request.features) + after.length,
+      read,
       signal,
     });
     return { ...written, instructions: this.prompt.template.replace(/\{caption\}|\{image\}/g, ' ') };

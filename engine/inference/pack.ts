@@ -5,7 +5,7 @@ import { InvalidInput } from '../../core/errors.js';
 import { fileExists } from './file-exists.js';
 import { MEASURED_LOSSES, type MeasuredLosses } from '../../core/recipe.js';
 import type { Digest } from '../../core/types.js';
-import { fileSha256 } from './model-folder.js';
+import { fileSha256, type FileHashes } from './model-folder.js';
 import { readModelConfig, readModelJson } from './model-json.js';
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value), 'sha256:<64 hex digits>');
@@ -87,25 +87,28 @@ export function isPack(folder: string): Promise<boolean> {
   return fileExists(join(folder, 'pack.json'));
 }
 
-/** What is wrong with a model's files by what its pack says of them, their SHA-256 read again. */
-export async function packProblems(modelFolder: string, { files }: PackEntry): Promise<string[]> {
+/** What is wrong with a model's files by what its pack says of them, their SHA-256 read again where `hashes` does not have them. */
+export async function packProblems(modelFolder: string, { files }: PackEntry, hashes?: FileHashes): Promise<string[]> {
   const problems: string[] = [];
   for (const file of files) {
     const full = join(modelFolder, file.path);
     const found = await stat(full).catch(() => null);
     if (!found) problems.push(`${file.path} is missing`);
     else if (found.size !== file.bytes) problems.push(`${file.path} has ${found.size} bytes instead of ${file.bytes}`);
-    else if ((await fileSha256(full)) !== file.sha256) problems.push(`${file.path} is corrupt (its SHA-256 differs)`);
+    else if ((hashes?.get(file.path) ?? (await fileSha256(full))) !== file.sha256)
+      problems.push(`${file.path} is corrupt (its SHA-256 differs)`);
   }
   return problems;
 }
 
 /**
- * Compares a model's files with what its pack says; a model in no pack passes.
+ * Compares a model's files with what its pack says, and returns that; a model in no pack passes, as `null`.
  * Throws InvalidInput that names each file that is missing or corrupt.
+ * @param hashes of its files, where they were read already
  */
-export async function verifyPack(modelFolder: string): Promise<void> {
+export async function verifyPack(modelFolder: string, hashes?: FileHashes): Promise<PackEntry | null> {
   const entry = await readPack(modelFolder);
-  const problems = entry ? await packProblems(modelFolder, entry) : [];
+  const problems = entry ? await packProblems(modelFolder, entry, hashes) : [];
   if (problems.length > 0) throw new InvalidInput(`${modelFolder} is not as its pack.json says: ${problems.join('; ')}`);
+  return entry;
 }

@@ -34,17 +34,22 @@ class VisionEncoder(nn.Module):
         return self.connector(self.vision.post_layernorm(states))
 
 
+def causal_mask(inputs_embeds: Tensor, attention_mask: Tensor, before: int) -> tuple[Tensor, Tensor]:
+    """What each of the words may see of those `before` and of themselves, [b, 1, n, before + n], and their places."""
+    length = inputs_embeds.shape[1]
+    positions = torch.arange(before, before + length)
+    causal = torch.arange(before + length)[None, :] <= positions[:, None]
+    allowed = causal[None, None] & (attention_mask > 0)[:, None, None, :]
+    return torch.zeros(allowed.shape, dtype=inputs_embeds.dtype).masked_fill(~allowed, torch.finfo(inputs_embeds.dtype).min), positions
+
+
 class Decoder(nn.Module):
     def __init__(self, model: SmolVLMForConditionalGeneration) -> None:
         super().__init__()
         self.text_model, self.lm_head = model.model.text_model, model.lm_head
 
     def forward(self, inputs_embeds: Tensor, attention_mask: Tensor, position_ids: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
-        length, before = inputs_embeds.shape[1], past[0].shape[2]
-        positions = torch.arange(before, before + length)
-        causal = torch.arange(before + length)[None, :] <= positions[:, None]
-        allowed = causal[None, None] & (attention_mask > 0)[:, None, None, :]
-        mask = torch.zeros(allowed.shape, dtype=inputs_embeds.dtype).masked_fill(~allowed, torch.finfo(inputs_embeds.dtype).min)
+        mask, positions = causal_mask(inputs_embeds, attention_mask, past[0].shape[2])
         cache = cache_of(past)
         states = self.text_model(
             inputs_embeds=inputs_embeds, attention_mask=mask, position_ids=position_ids, past_key_values=cache,
@@ -76,6 +81,10 @@ def export_smolvlm(source: Path, out: Path, dtype: torch.dtype = torch.float32) 
         **dict.fromkeys(present, {0: "batch_size", 2: "total_sequence_length"}),
     }
     export_graph(Decoder(model), inputs, ["logits", *present], axes, folder / "decoder_model_merged.onnx")
+    copy_configs(source, out)
+
+
+def copy_configs(source: Path, out: Path) -> None:
     for file in source.iterdir():
         if file.suffix in {".json", ".txt", ".jinja"} and not file.name.endswith(".index.json"):
             shutil.copyfile(file, out / file.name)

@@ -314,6 +314,27 @@ def image_cases(name: str, pipe: StableDiffusionPipeline | StableDiffusionXLPipe
     return cases
 
 
+def distilled_cases(folder: Path, parts: StableDiffusionPipeline) -> list[dict]:
+    """A latent consistency model: its UNet is told the guidance scale. What it shares with sd1 is left out of its folder."""
+    torch.manual_seed(22)
+    pipe = StableDiffusionPipeline(
+        parts.vae, parts.text_encoder, parts.tokenizer, unet(attention_head_dim=2, time_cond_proj_dim=16), LCMScheduler(**BETAS),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    export(pipe, folder)
+    for part in folder.iterdir():
+        if part.is_dir() and part.name not in ("unet", "scheduler"):
+            shutil.rmtree(part)
+    cases = []
+    for scale in (1.0, 8.0):
+        picture = pipe(prompt=SHORT, num_inference_steps=4, guidance_scale=scale, generator=generator(9)).images[0]
+        request = {"prompt": SHORT, "negativePrompt": "", "numInferenceSteps": 4, "guidanceScale": scale, "seed": 9}
+        cases.append({"model": folder.name, "request": request, **encoded(picture)})
+    assert cases[0]["imageBase64"] != cases[1]["imageBase64"]
+    return cases
+
+
 def tiled_cases(pipe: StableDiffusionPipeline) -> list[dict]:
     """Larger than the VAE's own size in both directions, and neither a multiple of its tiles."""
     cases = []
@@ -423,6 +444,7 @@ def main() -> None:
     start = np.frombuffer(base64.b64decode(first["imageBase64"]), np.uint8).reshape(first["imageShape"])
     result["imageToImage"] = [case for name, pipe in pipes.items() for case in image_cases(name, pipe, start, models / name)]
     result["tiled"] = tiled_cases(pipes["sd1"])
+    result["distilled"] = distilled_cases(models / "lcm", pipes["sd1"])
     square = [case for case in result["textToImage"] if case["imageShape"] == [32, 32, 3]]
     result["safety"] = safety_cases(models / "safety", square)
     quantize(models / "sd1", models / "sd1-int8")

@@ -29,14 +29,19 @@ from transformers import (
     Blip2QFormerConfig,
     Blip2VisionConfig,
     BlipImageProcessor,
+    Florence2Config,
+    Florence2ForConditionalGeneration,
     OPTConfig,
     OPTForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
     SmolVLMConfig,
     SmolVLMForConditionalGeneration,
     T5Config,
 )
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 ROOT = Path(__file__).parents[2]
 MAX_NEW_TOKENS = 24
@@ -322,6 +327,122 @@ def make_vlm(out: Path, scratch: Path, train_on: list[str]) -> dict:
     return {"cases": cases}
 
 
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path, **settings: str) -> None:
+    """`settings` of older folders, which transformers.js reads."""
+    tokenizer.save_pretrained(folder)
+    said = json.loads((folder / "tokenizer_config.json").read_text())
+    write_json(folder / "tokenizer_config.json", {**said, **settings})
+
+
+QWEN_SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+QWEN_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for content in message['content'] %}{% if content['type'] == 'image' %}"
+    "<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def make_qwen2_vl(out: Path, scratch: Path, train_on: list[str]) -> dict:
+    folder = scratch / "qwen2-vl"
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=byte_level(train_on, 400, QWEN_SPECIALS), eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        additional_special_tokens=QWEN_SPECIALS[1:],
+    )  # fmt: skip
+    end, pad, image = (tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|endoftext|>", "<|image_pad|>"))
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 512, "bos_token_id": pad, "eos_token_id": end, "pad_token_id": pad,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 2, 2]},
+    }  # fmt: skip
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 48, "mlp_ratio": 2, "num_heads": 2, "patch_size": 4}
+    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in
+           (("image", "image_pad"), ("video", "video_pad"), ("vision_start", "vision_start"), ("vision_end", "vision_end"))}  # fmt: skip
+    model = Qwen2VLForConditionalGeneration(Qwen2VLConfig(text_config=text, vision_config=vision, **ids, tie_word_embeddings=False))
+    widen(model, 5)
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = [end, pad], pad
+    model.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    # As transformers 4 names them, by which the folder is exported.
+    config["text_config"] |= {"rope_theta": 10000.0, "rope_scaling": {"type": "mrope", "mrope_section": [2, 2, 2]}}
+    write_json(folder / "config.json", config)
+    save_tokenizer(tokenizer, folder, tokenizer_class="Qwen2Tokenizer", chat_template=QWEN_TEMPLATE)
+    half = [0.5, 0.5, 0.5]
+    write_json(folder / "preprocessor_config.json", {
+        "image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2VLProcessor", "do_convert_rgb": True, "do_resize": True,
+        "min_pixels": 64, "max_pixels": 4096, "patch_size": 4, "temporal_patch_size": 2, "merge_size": 2, "resample": 3, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": half, "image_std": half,
+    })  # fmt: skip
+    run(export_python(), ROOT / "models" / "export" / "export_qwen2_vl.py", folder, out / "qwen2-vl")
+    processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
+    cases = []
+    for i, caption in enumerate(CAPTIONS):
+        prompt = f'Say what should change.\n{{"caption": "{caption}"}}'
+        messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]
+        said = tokenizer.apply_chat_template(messages, chat_template=QWEN_TEMPLATE, add_generation_prompt=True, tokenize=False)
+        pixels = picture(i).crop((0, 0, IMAGE_SIZE, IMAGE_SIZE * (i + 1) // 2))  # wide, then square
+        seen = processor(images=pixels, return_tensors="pt")
+        tokens = int(seen["image_grid_thw"].prod()) // 4
+        row = tokenizer(said.replace("<|image_pad|>", "<|image_pad|>" * tokens))["input_ids"]
+        whole = torch.tensor([row])
+        inputs = {"input_ids": whole, "attention_mask": torch.ones_like(whole), **seen, "mm_token_type_ids": (whole == image).long()}
+        written = {name: decode(model, d, **inputs)[len(row) :] for name, d in DECODINGS.items()}
+        shown = np.asarray(pixels)
+        cases.append({"caption": caption, "prompt": prompt, "height": shown.shape[0], "pixels": shown.reshape(-1).tolist(), "ids": row, "written": written})
+    return {"cases": cases}
+
+
+def make_florence2(out: Path, scratch: Path, train_on: list[str]) -> dict:
+    """Fixed tasks instead of a conversation, and an encoder with a decoder."""
+    folder, size = scratch / "florence2", 64
+    core = byte_level(train_on, 400, ["<s>", "<pad>", "</s>", "<unk>", "<image>"])
+    core.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    text = {
+        "model_type": "bart", "vocab_size": len(tokenizer), "d_model": 48, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4, "encoder_ffn_dim": 96, "decoder_ffn_dim": 96, "max_position_embeddings": 128, "bos_token_id": 0, "pad_token_id": 1,
+        "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": None, "tie_word_embeddings": True,
+    }  # fmt: skip
+    vision = {
+        "depths": [1, 1], "patch_size": [7, 3], "patch_stride": [4, 2], "patch_padding": [3, 1], "patch_prenorm": [False, True], "embed_dim": [16, 32],
+        "num_heads": [2, 4], "num_groups": [2, 4], "window_size": 4, "mlp_ratio": 2.0, "projection_dim": 48, "drop_path_rate": 0.0,
+    }  # fmt: skip
+    model = Florence2ForConditionalGeneration(Florence2Config(text_config=text, vision_config=vision, image_token_id=image))
+    widen(model, 6)
+    language = model.model.language_model
+    with torch.no_grad():  # Places count for more, and what is the same for every token for less: the word itself, and the picture.
+        language.shared.weight.mul_(0.25)
+        language.decoder.embed_positions.weight.mul_(2)
+        for layer in language.decoder.layers:
+            layer.encoder_attn.out_proj.weight.mul_(0.25)
+    settings = {"eos_token_id": 2, "pad_token_id": 1, "bos_token_id": 0, "decoder_start_token_id": 2, "forced_eos_token_id": None}
+    for name, value in settings.items():
+        setattr(model.generation_config, name, value)
+    model.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, tokenizer_class="BartTokenizer")
+    task, asked = "<MORE_DETAILED_CAPTION>", "Describe with a paragraph what is shown in the image."
+    half = [0.5, 0.5, 0.5]
+    write_json(folder / "preprocessor_config.json", {
+        "image_processor_type": "CLIPImageProcessor", "processor_class": "Florence2Processor", "do_convert_rgb": True, "do_resize": True,
+        "size": {"height": size, "width": size}, "resample": 3, "do_center_crop": False, "do_rescale": True, "rescale_factor": 1 / 255,
+        "do_normalize": True, "image_mean": half, "image_std": half, "task_prompts_without_inputs": {task: asked},
+    })  # fmt: skip
+    run(export_python(), ROOT / "models" / "export" / "export_florence2.py", folder, out / "florence2")
+    words = tokenizer(asked)["input_ids"]
+    cases = []
+    for i, caption in enumerate(CAPTIONS):
+        pixels = picture(i)
+        enlarged = np.asarray(pixels.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32)
+        values = ((torch.tensor(enlarged) / 255 - 0.5) / 0.5).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            count = model.model.get_image_features(values, return_dict=True).pooler_output.shape[1]
+        whole = torch.tensor([[image] * count + words])
+        inputs = {"input_ids": whole, "attention_mask": torch.ones_like(whole), "pixel_values": values}
+        written = {name: decode(model, d, **inputs)[1:] for name, d in DECODINGS.items()}
+        cases.append({"caption": caption, "prompt": task, "pixels": np.asarray(pixels).reshape(-1).tolist(), "ids": words, "written": written})
+    return {"cases": cases}
+
+
 def check(name: str, section: dict) -> None:
     for decoding in DECODINGS:
         ids = [i for case in section["cases"] for i in case["written"][decoding]]
@@ -346,6 +467,8 @@ def main() -> None:
             "blip2-opt": make_blip2_opt(folders, scratch, tokenizer),
             "blip2-t5": make_blip2_t5(folders, scratch, [text for text in corpus if "</s>" not in text]),
             "smolvlm": make_vlm(folders, scratch, corpus),
+            "qwen2-vl": make_qwen2_vl(folders, scratch, corpus),
+            "florence2": make_florence2(folders, scratch, corpus),
         }
         reference = transformers.AutoTokenizer.from_pretrained(scratch / "opt")
         texts = [{"text": text, "ids": reference.encode(text, add_special_tokens=False)} for text in HARD_TEXTS]

@@ -1,8 +1,8 @@
 /** Packs of models: what is complete, what is missing, and what is no longer as it was added. */
 import { jest } from '@jest/globals';
 import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { cli, cliJson, scratch } from '../support/cli.js';
+import { basename, join } from 'node:path';
+import { cli, cliJson, ROOT, scratch } from '../support/cli.js';
 import { CREATURES, PACK } from '../support/small-recipe.js';
 
 jest.setTimeout(60_000);
@@ -93,11 +93,47 @@ test('what is missing is named with the command that makes it, and nothing is wr
   expect(existsSync(join(folder, 'pack.json'))).toBe(false);
 });
 
+test('of several models those that are whole are added, and the others are told', async () => {
+  writeFileSync(join(model('opt'), 'config.json'), '{"architectures": ["SomethingNewModel"]}');
+  mkdirSync(model('cut'));
+  writeFileSync(join(model('cut'), 'config.json'), '{"architectures":');
+  const added = await cli(['models', 'add', folder]);
+  expect(added.code).toBe(1);
+  expect(added.stdout).toMatch(/similarity: image, complete\nwritten: .*pack.json/);
+  expect(added.stderr).toMatch(/cut is no complete model of a known kind:\s+.*cut\/config.json is not valid JSON/);
+  expect(added.stderr).toMatch(
+    /opt is no complete model of a known kind:\s+.*SomethingNewModel, which is not known; say what the model is/,
+  );
+  expect(added.stderr).toMatch(/left out: .*cut, .*opt/);
+  expect(Object.keys(readPack().models)).toEqual(['similarity']);
+});
+
+test('an LPIPS and a ViT-MAE are known by their graphs', async () => {
+  const { models } = await cliJson<{ models: Array<{ folder: string; kind: string }> }>(['models', 'add', copiedScores()]);
+  expect(models.map(({ folder: at, kind }) => [basename(at), kind])).toEqual([
+    ['lpips-alex', 'image-distance'],
+    ['vit-mae', 'vit-mae'],
+  ]);
+});
+
+/** Folders whose configuration names no architecture. */
+function copiedScores(): string {
+  const copies = join(folder, 'scores');
+  for (const name of ['lpips-alex', 'vit-mae']) {
+    cpSync(join(ROOT, 'models/reference/goldens/scores-models', name), join(copies, name), { recursive: true });
+  }
+  rmSync(join(copies, 'vit-mae/config.json'));
+  return copies;
+}
+
 test('weights of lower precision stand in for model.onnx; a folder that says nothing of itself is asked about', async () => {
   renameSync(join(model('similarity'), 'onnx/model.onnx'), join(model('similarity'), 'model_fp16.onnx'));
   await cliJson(['models', 'add', model('similarity')]);
+  const preprocessor = join(model('similarity'), 'preprocessor_config.json');
   rmSync(join(model('similarity'), 'config.json'));
+  renameSync(preprocessor, `${preprocessor}.away`);
   expect((await cli(['models', 'add', model('similarity')])).stderr).toMatch(/is no model and holds none: .*--kind/);
+  renameSync(`${preprocessor}.away`, preprocessor);
   await cliJson(['models', 'add', model('similarity'), '--kind', 'image']);
   const none = await cli(['models', 'add', join(folder, 'none')]);
   expect({ code: none.code, stderr: none.stderr }).toEqual({ code: 2, stderr: expect.stringContaining('cannot be read') });

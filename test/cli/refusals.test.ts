@@ -112,6 +112,22 @@ describe('models, exit code 2', () => {
   });
 });
 
+describe('what a generator cannot do, exit code 2', () => {
+  test('a size that its UNet cannot halve, and an edit that its scheduler cannot begin', async () => {
+    expect(await refusal(run(recipe, '--set', 'generator.height=72'), 2)).toMatch(/generator: height must be a positive multiple of 16/);
+    const arms = [{ name: 'control' }, { name: 'edited', feedback: { source: 'dataset' }, oracle: true, strength: 0.5 }];
+    const edits = [
+      '--set',
+      'generator.scheduler=pndm',
+      '--set',
+      'generator.num_inference_steps=10',
+      '--set',
+      `arms=${JSON.stringify(arms)}`,
+    ];
+    expect(await refusal(run(recipe, ...edits), 2)).toMatch(/generator: pndm without skip_prk_steps cannot begin later/);
+  });
+});
+
 describe('servers', () => {
   // A run that was begun on a server which is gone.
   beforeAll(async () => {

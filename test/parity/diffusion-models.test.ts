@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { ClipTokenizer } from '../../engine/inference/clip-tokenizer.js';
+import { checkModelFolder } from '../../engine/inference/model-folder.js';
 import { TextToImage, type TextToImageRequest } from '../../engine/inference/pipelines/text-to-image.js';
 import { toPng } from '../../engine/inference/picture.js';
 import { Sessions } from '../../engine/inference/sessions.js';
@@ -21,6 +22,7 @@ const cases = reference<{
   textToImage: Array<Case & { what: string }>;
   imageToImage: Array<Case & { strength: number }>;
   tiled: Case[];
+  distilled: Case[];
   half: Case[];
   safety: Array<{ model: string; request: Partial<TextToImageRequest>; blocked: boolean }>;
   tokens: Array<{ model: string; text: string; ids: number[] }>;
@@ -97,12 +99,46 @@ test.each(cases.tiled)('$request.width x $request.height in tiles: the picture o
   expectPicture(one, { vaeTiling: true }),
 );
 
+describe('a latent consistency model, whose UNet is told the guidance scale', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lcm-'));
+    for (const part of ['tokenizer', 'text_encoder', 'vae_decoder']) {
+      await symlink(referencePath(`diffusion-models/sd1/${part}`), join(folder, part));
+    }
+    for (const part of ['model_index.json', 'unet', 'scheduler'])
+      await symlink(referencePath(`diffusion-models/lcm/${part}`), join(folder, part));
+    loaded.set('lcm', TextToImage.load(folder, new Sessions({ provider: 'cpu', device: 0 })));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test.each(cases.distilled)('guidance $request.guidanceScale: the picture of diffusers', (one) => expectPicture(one));
+
+  test('is whole before a run', () => expect(checkModelFolder(folder, 'text-to-image')).resolves.toBeUndefined());
+});
+
 test.each(cases.half)('in float16, noise included: near the picture that torch makes in float16', async (one) => {
   expect((await compare(one.model, one)).psnr).toBeGreaterThan(40);
 });
 
 test('in int8: near the picture of the whole weights', async () => {
   expect((await compare('sd1-int8', cases.textToImage[0]!)).psnr).toBeGreaterThan(25);
+});
+
+test("a part in lower precision under optimum's own name is that part", async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'quantized-'));
+  for (const part of ['model_index.json', 'tokenizer', 'text_encoder', 'vae_decoder', 'scheduler'])
+    await symlink(referencePath(`diffusion-models/sd1-int8/${part}`), join(folder, part));
+  await mkdir(join(folder, 'unet'));
+  await symlink(referencePath('diffusion-models/sd1-int8/unet/config.json'), join(folder, 'unet/config.json'));
+  await symlink(referencePath('diffusion-models/sd1-int8/unet/model.onnx'), join(folder, 'unet/model_quantized.onnx'));
+  await checkModelFolder(folder, 'text-to-image');
+  const sessions = new Sessions({ provider: 'cpu', device: 0 });
+  const asked = { ...ASKED, ...cases.textToImage[0]!.request };
+  const { png } = await (await TextToImage.load(folder, sessions)).generate(asked);
+  expect(Buffer.from(png).equals((await (await pipeline('sd1-int8')).generate(asked)).png)).toBe(true);
+  await sessions.release();
+  await rm(folder, { recursive: true });
 });
 
 describe('with a safety checker in the folder', () => {

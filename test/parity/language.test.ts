@@ -19,6 +19,12 @@ interface Case {
   /** Ids by the name of the decoding. */
   written: Record<string, number[]>;
 }
+interface VlmCase extends Case {
+  prompt: string;
+  pixels: number[];
+  /** Pixels; a square where it does not say. */
+  height?: number;
+}
 interface Goldens {
   maxNewTokens: number;
   /** In transformers' names; `seed` samples. */
@@ -26,7 +32,9 @@ interface Goldens {
   opt: { cases: Array<Case & { features: number[] }> };
   'blip2-opt': { cases: Array<Case & { pixels: number[] }> };
   'blip2-t5': { cases: Array<Case & { pixels: number[] }> };
-  smolvlm: { cases: Array<Case & { prompt: string; pixels: number[] }> };
+  smolvlm: { cases: VlmCase[] };
+  'qwen2-vl': { cases: VlmCase[] };
+  florence2: { cases: VlmCase[] };
   tokenizer: Array<{ text: string; ids: number[] }>;
 }
 const golden = JSON.parse(readFileSync(join(GOLDENS, 'language.json'), 'utf8')) as Goldens;
@@ -43,6 +51,7 @@ const decodings = Object.entries(golden.decodings).map(([name, { seed, ...rest }
 });
 
 const END = 2;
+const ENDS = { smolvlm: 1, 'qwen2-vl': 2, florence2: 2 };
 /** The words of ids, without the end's. */
 const wordsOf = (tokenizer: TextTokenizer, ids: number[], end: number) =>
   tokenizer.decode(ids.at(-1) === end ? ids.slice(0, -1) : ids).trim();
@@ -53,6 +62,8 @@ test.each([
   ['blip2-opt-fp16', 'blip2'],
   ['blip2-t5', 'blip2'],
   ['smolvlm', 'vision-language'],
+  ['qwen2-vl', 'vision-language'],
+  ['florence2', 'vision-language'],
 ] as const)('%s is a complete folder of kind %s', async (name, kind) => {
   await expect(checkModelFolder(folder(name), kind)).resolves.toBeUndefined();
   await expect(checkModelFolder(folder(`${name}/..`), kind)).rejects.toThrow(/config\.json.*Made by/);
@@ -86,6 +97,18 @@ describe('an OPT in the layout that optimum writes', () => {
     expect(read).toEqual([ids.length, 1, 1, 1, 1]);
   });
 
+  test('a prompt that is longer than its context is refused, and a text ends where the context does', async () => {
+    const opt = await OptFeedback.load(folder('opt'), options);
+    const features = Float32Array.from(golden.opt.cases[0]!.features);
+    const asked = (words: number) => ({ caption: 'x'.repeat(words), features, maxNewTokens: 24, sampleSeed: null });
+    const context = 512;
+    const rest = opt.promptIds(asked(0)).length;
+    await expect(opt.write(asked(context))).rejects.toMatchObject({ code: 'InvalidInput' });
+    await expect(opt.write(asked(context))).rejects.toThrow(/the prompt has \d+ tokens, and the model reads at most 512/);
+    expect((await opt.write(asked(context - rest - 3))).tokens.used).toBeLessThanOrEqual(context);
+    await opt.release();
+  });
+
   test.each(['opt', 'blip2-opt'])('the tokenizer of %s on a hard corpus', async (name) => {
     const tokenizer = await TextTokenizer.load(folder(name));
     for (const { text, ids } of golden.tokenizer) expect({ text, ids: tokenizer.encode(text, { special: false }) }).toEqual({ text, ids });
@@ -110,12 +133,12 @@ describe.each(BLIP2S)('$model as models/export writes it', ({ model, goldens, en
   });
 });
 
-describe("a SmolVLM in transformers.js' layout", () => {
+describe.each(['smolvlm', 'qwen2-vl', 'florence2'] as const)("%s in transformers.js' layout", (model) => {
   test.each(decodings)('$name: the tokens that transformers writes', async ({ name, request }) => {
-    const [vlm, tokenizer] = [await VisionLanguage.load(folder('smolvlm'), options), await TextTokenizer.load(folder('smolvlm'))];
-    for (const { prompt, pixels, ids, written } of golden.smolvlm.cases) {
-      const made = await vlm.write({ image: await picture(pixels), prompt, instructions: prompt, ...request });
-      expect(made.text).toBe(wordsOf(tokenizer, written[name]!, 1));
+    const [vlm, tokenizer] = [await VisionLanguage.load(folder(model), options), await TextTokenizer.load(folder(model))];
+    for (const { prompt, pixels, height, ids, written } of golden[model].cases) {
+      const made = await vlm.write({ image: await picture(pixels, height), prompt, instructions: prompt, ...request });
+      expect(made.text).toBe(wordsOf(tokenizer, written[name]!, ENDS[model]));
       expect(made.tokens.used).toBe(ids.length + written[name]!.length);
     }
     await vlm.release();
@@ -130,7 +153,6 @@ test('a BLIP-2 in half precision begins as the one in single precision does', as
   expect((await half!.write(request)).text).toBe((await single!.write(request)).text);
 });
 
-async function picture(pixels: number[]): Promise<Uint8Array> {
-  const size = Math.sqrt(pixels.length / 3);
-  return toPng(Uint8Array.from(pixels), size, size);
+async function picture(pixels: number[], height = Math.sqrt(pixels.length / 3)): Promise<Uint8Array> {
+  return toPng(Uint8Array.from(pixels), height, pixels.length / 3 / height);
 }

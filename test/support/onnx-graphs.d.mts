@@ -7,4 +7,5 @@ export type UnetFault =
 
 /** Copies the bundled generator into an empty folder, with a UNet that does only this. Returns the model's folder. */
 export function faultyModel(folder: string, fault: UnetFault): Promise<string>;
+export function emptyGraph(inputs: string[], outputs: string[]): Uint8Array;
 export function graphWithExternalData(place: { location: string; offset: number; dim: number }): Uint8Array;

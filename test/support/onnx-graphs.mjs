@@ -79,16 +79,27 @@ function unetGraph(fault) {
   return Model.encode(Model.fromObject({ ir_version: 8, producer_name: 'refineloop', graph, opset_import: [{ version: 13 }] })).finish();
 }
 
-/** The file of a model that adds a weight to `x`; the weight, float32 [dim], lies at `offset` of the file `location` beside it. */
+/** The file of a graph that has these inputs and outputs and computes nothing: what the check of a folder reads. */
+export function emptyGraph(inputs, outputs) {
+  const values = (names) => names.map((name) => value(name, FLOAT, ['any']));
+  return Model.encode(
+    Model.fromObject({ ir_version: 8, graph: { name: 'empty', input: values(inputs), output: values(outputs) } }),
+  ).finish();
+}
+
+/**
+ * The file of a model that adds a weight to `pixel_values`; the weight, float32 [dim], lies at `offset` of the file `location` beside it and, as older
+ * exporters have it, stands among the inputs.
+ */
 export function graphWithExternalData({ location, offset, dim }) {
   const place = { location, offset: String(offset), length: String(4 * dim) };
   const external_data = Object.entries(place).map(([key, value]) => ({ key, value }));
   const graph = {
     name: 'sum',
-    node: [node('Add', ['x', 'weight'], 'y')],
+    node: [node('Add', ['pixel_values', 'weight'], 'image_embeds')],
     initializer: [{ name: 'weight', dims: [dim], data_type: FLOAT, data_location: 1, external_data }],
-    input: [value('x', FLOAT, [dim])],
-    output: [value('y', FLOAT, [dim])],
+    input: [value('pixel_values', FLOAT, [dim]), value('weight', FLOAT, [dim])],
+    output: [value('image_embeds', FLOAT, [dim])],
   };
   return Model.encode(Model.fromObject({ ir_version: 8, producer_name: 'refineloop', graph, opset_import: [{ version: 13 }] })).finish();
 }

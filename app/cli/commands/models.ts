@@ -5,7 +5,16 @@ import { Option, type Command } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
 import type { Digest } from '../../../core/types.js';
 import { loadImage, readDataset, readTaught } from '../../../engine/datasets/index.js';
-import { addToPack, checkModels, isPack, loadPack, MODEL_KINDS, packProblems, type ModelKind } from '../../../engine/inference/index.js';
+import {
+  addToPack,
+  checkModels,
+  isPack,
+  isWhole,
+  loadPack,
+  MODEL_KINDS,
+  packProblems,
+  type ModelKind,
+} from '../../../engine/inference/index.js';
 import { digestOfBytes } from '../../../engine/storage/index.js';
 import { recipeSchema } from '../../recipe/index.js';
 import { shown } from '../context.js';
@@ -30,7 +39,10 @@ export function modelsCommands(program: Command): void {
   command('verify', 'read every file of packs again and compare it with its digest')
     .argument('[path...]', 'packs, or folders that hold packs (default: the bundled ones and ./models)')
     .action(verify);
-  command('add', 'check that a model folder, or each model in a folder, is complete, and write the pack.json beside it')
+  command(
+    'add',
+    'check that a model folder, or each model in a folder, is complete, and write those that are into the pack.json beside them',
+  )
     .argument('<path>', 'a model folder, or a folder that holds model folders')
     .addOption(new Option('--kind <kind>', 'what the model is, where its folder does not tell').choices(MODEL_KINDS))
     .option('--licence <id>', 'SPDX identifier (default: what the model card says)')
@@ -95,23 +107,26 @@ async function verify(paths: string[], { json }: Options): Promise<void> {
 
 async function add(path: string, options: AddOptions): Promise<void> {
   const models = await checkModels(path, options.kind);
-  const incomplete = models.filter(({ problems }) => problems.length > 0);
-  if (incomplete.length > 0) {
-    if (options.json) printJson({ pack: null, models });
-    for (const { folder, kind, problems, command } of incomplete) {
-      note(`${shown(folder)} is no complete ${kind} model:`);
-      problems.forEach((problem) => note(`  ${problem}`));
-      note(`  made by: ${command}`);
-    }
-    throw new FoundWrong(`nothing was written: ${incomplete.map(({ folder }) => shown(folder)).join(', ')} cannot be used`);
-  }
   const { kind: _, trainedOn, split, json, ...claims } = options;
   const taught = trainedOn === undefined ? null : await readTaught(resolve(trainedOn));
   const known = taught ? { trainedOn: taught.items, trainingFeedback: taught.feedback } : { trainedOn: await picturesOf(trainedOn, split) };
-  const { folder } = await addToPack(models, { ...claims, ...known });
-  if (json) return printJson({ pack: join(folder, 'pack.json'), models });
-  for (const model of models) print(`${shown(model.folder)}: ${model.kind}, complete`);
-  print(`written: ${shown(join(folder, 'pack.json'))}; a recipe names the model's folder`);
+  const whole = models.filter(isWhole);
+  const added = whole.length > 0 ? await addToPack(whole, { ...claims, ...known }) : null;
+  const file = added && join(added.folder, 'pack.json');
+  if (json) printJson({ pack: file, models });
+  else {
+    for (const model of whole) print(`${shown(model.folder)}: ${model.kind}, complete`);
+    if (file) print(`written: ${shown(file)}; a recipe names the model's folder`);
+  }
+  const left = models.filter((model) => !isWhole(model));
+  for (const { folder, kind, problems, command } of left) {
+    note(`${shown(folder)} is no complete ${kind === null ? 'model of a known kind' : `${kind} model`}:`);
+    problems.forEach((problem) => note(`  ${problem}`));
+    if (command) note(`  made by: ${command}`);
+  }
+  if (left.length === 0) return;
+  const names = left.map(({ folder }) => shown(folder)).join(', ');
+  throw new FoundWrong(added ? `left out: ${names}` : `nothing was written: ${names} cannot be used`);
 }
 
 /** Digests of a dataset's pictures, as the store will name them. */

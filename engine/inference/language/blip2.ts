@@ -6,7 +6,7 @@ import { loadPreprocessor, pixelValues, type Preprocessor } from '../pixel-value
 import type { Sessions } from '../sessions.js';
 import type { Branch } from './decode.js';
 import { DecoderGraph, type Past } from './decoder-graph.js';
-import { loadTextEnds, type TextEnds } from './text-ends.js';
+import { loadLanguageConfig, loadTextEnds, roomBehind, type LanguageConfig, type TextEnds } from './text-ends.js';
 import { TextTokenizer } from './text-tokenizer.js';
 import { joinVectors, wordVectors } from './word-vectors.js';
 import { writeText, type WriteOptions, type WrittenFeedback } from './written-text.js';
@@ -42,6 +42,7 @@ export class Blip2 {
     private readonly preprocessor: Preprocessor,
     private readonly tokenizer: TextTokenizer,
     private readonly ends: TextEnds,
+    private readonly config: LanguageConfig,
     private readonly sessions: Sessions,
   ) {
     const { decoder, embed, encoder } = graphs;
@@ -60,7 +61,12 @@ export class Blip2 {
 
   /** Throws InvalidInput, which names the file, where the folder is not complete or not of this kind. */
   static async load(folder: string, sessions: Sessions): Promise<Blip2> {
-    const [preprocessor, tokenizer, ends] = await Promise.all([loadPreprocessor(folder), TextTokenizer.load(folder), loadTextEnds(folder)]);
+    const [preprocessor, tokenizer, ends, config] = await Promise.all([
+      loadPreprocessor(folder),
+      TextTokenizer.load(folder),
+      loadTextEnds(folder),
+      loadLanguageConfig(folder),
+    ]);
     const graph = async (name: string) => sessions.load(await onnxFile(folder, name));
     const decoder = await graph('decoder_model');
     const hasEncoder = crossNames(decoder).length > 0;
@@ -69,7 +75,7 @@ export class Blip2 {
     }
     const encoder = hasEncoder ? await graph('encoder_model') : null;
     const [vision, qformer, embed] = [await graph('vision_model'), await graph('qformer'), await graph('embed_tokens')];
-    return new Blip2({ vision, qformer, embed, decoder, encoder }, preprocessor, tokenizer, ends, sessions);
+    return new Blip2({ vision, qformer, embed, decoder, encoder }, preprocessor, tokenizer, ends, config, sessions);
   }
 
   /** Ids of a prompt's words, which stand after the picture. */
@@ -77,17 +83,18 @@ export class Blip2 {
     return this.tokenizer.encode(prompt, { special: true });
   }
 
-  /** Throws InvalidInput where the picture cannot be decoded, ModelOutputInvalid where the numbers are not finite, and the signal's reason. */
+  /** Throws InvalidInput where the picture cannot be decoded or the prompt is longer than the model's context, ModelOutputInvalid where the numbers are not finite, and the signal's reason. */
   async write({ image, prompt, ...options }: AskRequest, signal?: AbortSignal): Promise<WrittenFeedback> {
     const ids = this.promptIds(prompt);
     const queries = await this.queries(image);
     signal?.throwIfAborted();
+    const read = queries.dims[1]! + ids.length;
+    const maxNewTokens = roomBehind(read, options.maxNewTokens, this.config);
     const words = await wordVectors(this.graphs.embed, [ids]);
     const start = await this.start(joinVectors(queries, words));
     const said = this.graphs.encoder ? [this.ends.decoderStartId!] : ids;
     const toText = (written: readonly number[]) => this.tokenizer.decode(written);
-    const read = queries.dims[1]! + ids.length;
-    return writeText(this.decoder, start, options, { prompt: said, endIds: this.ends.endIds, toText, read, signal });
+    return writeText(this.decoder, start, { ...options, maxNewTokens }, { prompt: said, endIds: this.ends.endIds, toText, read, signal });
   }
 
   /** What the language model is shown of the picture, [1, queries, width]. */

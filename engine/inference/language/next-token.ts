@@ -64,10 +64,24 @@ export function sample(scores: Float32Array, random: TorchRandom): number {
 
 /** Scores as log-probabilities. */
 export function logSoftmax(logits: Float32Array): Float32Array {
+  const shift = logSumExp(logits);
+  return logits.map((logit) => logit - shift);
+}
+
+/** Probability that the next token is one of these, 0 to 1; NaN where the logits are not finite. */
+export function probabilityOf(ids: readonly number[], logits: Float32Array): number {
+  const shift = logSumExp(logits);
+  return Math.min(
+    1,
+    ids.reduce((sum, id) => sum + Math.exp(logits[id]! - shift), 0),
+  );
+}
+
+/** Logarithm of the sum of e^logit: in double precision, and shifted by the largest logit, so that nothing overflows. */
+function logSumExp(logits: Float32Array): number {
   let largest = -Infinity;
   for (const logit of logits) if (logit > largest) largest = logit;
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - largest);
-  const shift = largest + Math.log(sum);
-  return logits.map((logit) => logit - shift);
+  return largest + Math.log(sum);
 }

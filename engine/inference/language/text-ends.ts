@@ -12,6 +12,7 @@ const own = z.looseObject({
   decoder_start_token_id: id,
   vocab_size: id,
   is_encoder_decoder: z.boolean().nullish(),
+  max_position_embeddings: id,
 });
 const schema = own.extend({ text_config: own.nullish() });
 export type LanguageConfig = z.output<typeof schema>;
@@ -42,4 +43,17 @@ export async function loadTextEnds(folder: string): Promise<TextEnds> {
   const endIds = first('eos_token_id');
   if (!endIds) throw new InvalidInput(`${join(folder, name)} names no eos_token_id, so no text would end`);
   return { endIds, decoderStartId: first('decoder_start_token_id') ?? undefined };
+}
+
+/**
+ * How many tokens may be written behind so many that are read. Throws InvalidInput where these alone do not fit into the model's context, beyond which a
+ * graph has no positions.
+ */
+export function roomBehind(read: number, asked: number, config: LanguageConfig): number {
+  const context = config.text_config?.max_position_embeddings ?? config.max_position_embeddings ?? Infinity;
+  if (read >= context)
+    throw new InvalidInput(
+      `the prompt has ${read} tokens, and the model reads at most ${context}: the caption, or the feedback of earlier rounds, is too long for it`,
+    );
+  return Math.min(asked, context - read);
 }

@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
 import type { Tensor } from '@huggingface/transformers';
 import { AutoModelForImageTextToText, AutoProcessor, DynamicCache, env, type RawImage } from '@huggingface/transformers';
 import { InvalidInput, ModelOutputInvalid, OutOfMemory } from '../../../core/errors.js';
@@ -7,9 +6,12 @@ import { onnxFile } from '../model-folder.js';
 import { isOutOfMemory } from '../onnx-model.js';
 import { weightBytes } from '../onnx-file.js';
 import { PillowImage } from '../pillow-image.js';
+import { checkFinite } from '../picture.js';
 import { sessionOptions, type SessionOptions } from '../sessions.js';
 import type { AskRequest } from './blip2.js';
+import { readChatTemplate } from './chat-template.js';
 import type { Branch, TokenModel } from './decode.js';
+import { probabilityOf } from './next-token.js';
 import { loadTextEnds, type TextEnds } from './text-ends.js';
 import { writeText, type WrittenFeedback } from './written-text.js';
 
@@ -36,8 +38,7 @@ interface LibraryModel {
 
 interface LibraryProcessor {
   (...given: unknown[]): Promise<Tensors>;
-  tokenizer: { chat_template?: unknown; decode(ids: number[], options: object): string; encode(text: string, options: object): number[] };
-  chat_template?: unknown;
+  tokenizer: { decode(ids: number[], options: object): string; encode(text: string, options: object): number[] };
   apply_chat_template(messages: object[], options: object): string;
 }
 
@@ -79,33 +80,32 @@ export class VisionLanguage implements TokenModel<Said> {
     await this.model.dispose();
   }
 
-  /** Throws InvalidInput, which names the folder, where it is not complete or not of this kind; OutOfMemory. */
+  /**
+   * Throws InvalidInput, which names the folder, where it is not complete or not of this kind; OutOfMemory.
+   * @param folder absolute: the library takes a relative one for a name on the Hub
+   */
   static async load(folder: string, options: SessionOptions): Promise<VisionLanguage> {
     env.allowRemoteModels = false;
-    env.localModelPath = dirname(folder);
-    const name = basename(folder);
     try {
       const ends = await loadTextEnds(folder);
       // Not every layout has all of them; that the needed ones are there was checked when the run was made.
       const found = await Promise.all(GRAPHS.map((graph) => onnxFile(folder, graph).catch(() => null)));
       const files = found.filter((file) => file !== null);
-      const bytes = (await Promise.all(files.map(weightBytes))).reduce((sum, size) => sum + size, 0);
+      const bytes = (await Promise.all(files.map((file) => weightBytes(file)))).reduce((sum, size) => sum + size, 0);
       const dtype = Object.fromEntries(
         GRAPHS.flatMap((graph, i) => (found[i] ? [[graph, DTYPES[basename(found[i], '.onnx').slice(graph.length)]!]] : [])),
       );
-      const processor = await AutoProcessor.from_pretrained(name, { local_files_only: true });
-      const model = await AutoModelForImageTextToText.from_pretrained(name, {
+      const processor = await AutoProcessor.from_pretrained(folder, { local_files_only: true });
+      const model = await AutoModelForImageTextToText.from_pretrained(folder, {
         local_files_only: true,
         subfolder: relative(folder, dirname(files.at(-1) ?? folder)),
         dtype: dtype as Record<string, 'fp32'>,
         device: options.provider === 'cpu' ? 'cpu' : (options.provider as 'cuda'),
         session_options: sessionOptions(options),
       });
-      const known = processor as unknown as LibraryProcessor;
-      const own = known.chat_template ?? known.tokenizer.chat_template ?? null;
-      // Newer exports keep it in a file of its own, which the library does not read for every model.
-      const template = typeof own === 'string' ? own : await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => null);
-      return new VisionLanguage(model as unknown as LibraryModel, known, ends, template, bytes);
+      // The library does not look into every file that may hold it, for every model.
+      const template = await readChatTemplate(folder);
+      return new VisionLanguage(model as unknown as LibraryModel, processor as unknown as LibraryProcessor, ends, template, bytes);
     } catch (error) {
       const { message } = error as Error;
       if (isOutOfMemory(message)) throw new OutOfMemory(`not enough memory to load ${folder}: ${message}`, { cause: error });
@@ -135,7 +135,8 @@ export class VisionLanguage implements TokenModel<Said> {
     if (yes.size === 0) throw new InvalidInput('the vocabulary of the vision-language model has no token for Yes');
     const given = await this.processed(await PillowImage.decode(image), question, question);
     const { start } = await this.start(given, Array.from(given['input_ids']!.data as BigInt64Array));
-    return softmaxSum(start.logits, [...yes]);
+    checkFinite(start.logits, 'the answer');
+    return probabilityOf([...yes], start.logits);
   }
 
   async next(texts: ReadonlyArray<{ state: Said; token: number }>): Promise<Array<Branch<Said>>> {
@@ -196,13 +197,4 @@ export class VisionLanguage implements TokenModel<Said> {
     const last = logits.slice(null, -1, null).to('float32').data as Float32Array;
     return { logits: last, state: { ids, inputs: prepared, outputs } };
   }
-}
-
-/** In double precision, and shifted by the largest logit, so that nothing overflows. */
-function softmaxSum(logits: Float32Array, ids: readonly number[]): number {
-  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
-  const probability = ids.reduce((sum, id) => sum + Math.exp(logits[id]! - largest), 0) / total;
-  if (!Number.isFinite(probability)) throw new ModelOutputInvalid('the logits of the answer are not finite');
-  return Math.min(1, probability);
 }

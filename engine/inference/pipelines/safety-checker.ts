@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { ModelOutputInvalid } from '../../../core/errors.js';
-import { fileExists } from '../file-exists.js';
+import { onnxFile } from '../model-folder.js';
 import type { OnnxModel } from '../onnx-model.js';
 import { loadPreprocessor, pixelValues, type Preprocessor } from '../pixel-values.js';
 import type { Sessions } from '../sessions.js';
@@ -17,8 +17,8 @@ export class SafetyChecker {
 
   /** `undefined` where the folder has none. Throws InvalidInput, which names the file, where it has half of one. */
   static async load(folder: string, sessions: Sessions): Promise<SafetyChecker | undefined> {
-    const file = join(folder, 'safety_checker', 'model.onnx');
-    if (!(await fileExists(file))) return undefined;
+    const file = await onnxFile(folder, 'safety_checker/model').catch(() => undefined);
+    if (file === undefined) return undefined;
     const model = await sessions.load(file);
     model.expectInputs(['clip_input', 'images']);
     return new SafetyChecker(model, await loadPreprocessor(join(folder, 'feature_extractor')));

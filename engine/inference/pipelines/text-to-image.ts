@@ -7,21 +7,21 @@ import type { SchedulerName } from '../../../core/recipe.js';
 import type { Tokens } from '../../../core/types.js';
 import { ClipTokenizer } from '../clip-tokenizer.js';
 import { MicroBatcher, type Batching, type Feed } from '../micro-batching.js';
+import { onnxFile } from '../model-folder.js';
 import { readModelConfig, readModelJson } from '../model-json.js';
 import type { FloatTensor, OnnxModel } from '../onnx-model.js';
 import { fromPicture, toPixels, toPng } from '../picture.js';
-import { createScheduler, parseSchedulerConfig, type NoiseSource, type Scheduler, type SchedulerFile } from '../schedulers/index.js';
+import { layOut, parseSchedulerConfig, type NoiseSource, type SchedulerFile } from '../schedulers/index.js';
 import type { Sessions } from '../sessions.js';
 import { TorchRandom } from '../torch-random.js';
 import type { Checkpoint } from './checkpoint.js';
 import { Generation, type Conditioning } from './generation.js';
+import { guidanceEmbedding } from './guidance-embedding.js';
+import { pictureSize, readUnetConfig, type UnetConfig } from './picture-size.js';
 import { encodeNegative, encodePrompt, zerosLike, type PromptStates, type TextTower } from './prompt-encoding.js';
 import { SafetyChecker } from './safety-checker.js';
 import { Vae } from './vae.js';
 
-/** Of a square picture's latents, or of [height, width]. */
-const sampleSize = z.union([z.number().int().positive(), z.tuple([z.number().int().positive(), z.number().int().positive()])]);
-const unetSchema = z.looseObject({ in_channels: z.number().int().positive().default(4), sample_size: sampleSize });
 const indexSchema = z.looseObject({
   /** Stable Diffusion XL: no negative prompt is zeros in the place of an empty text's states. */
   force_zeros_for_empty_prompt: z.boolean().default(false),
@@ -89,12 +89,14 @@ interface Parts {
   vae: Vae;
   safetyChecker: SafetyChecker | undefined;
   schedulerConfig: SchedulerFile;
-  unetConfig: z.infer<typeof unetSchema>;
+  unetConfig: UnetConfig;
   index: z.infer<typeof indexSchema>;
 }
 
 /** Inputs that Stable Diffusion XL's UNet has beside the others'. */
 const ADDED = ['text_embeds', 'time_ids'];
+/** Input of a UNet that was distilled with guidance: it is told the scale, and needs no second evaluation without the caption. */
+const DISTILLED = 'timestep_cond';
 
 /**
  * Stable Diffusion 1.x, 2.x or XL from a folder in diffusers' ONNX layout; gives what diffusers' pipelines give, text to image and image to image.
@@ -126,10 +128,11 @@ export class TextToImage {
     const schedulerFile = join(folder, 'scheduler', 'scheduler_config.json');
     const index = await readModelConfig(join(folder, 'model_index.json'), indexSchema);
     const schedulerConfig = parseSchedulerConfig(await readModelJson(schedulerFile), schedulerFile);
-    const unetConfig = await readModelConfig(join(folder, 'unet', 'config.json'), unetSchema);
-    const unet = await sessions.load(join(folder, 'unet', 'model.onnx'));
+    const unetConfig = await readUnetConfig(folder);
+    const unet = await sessions.load(await onnxFile(folder, 'unet/model'));
     const isXl = ADDED.every((name) => unet.inputNames.includes(name));
-    unet.expectInputs(['sample', 'timestep', 'encoder_hidden_states', ...(isXl ? ADDED : [])]);
+    const own = [...(isXl ? ADDED : []), ...(unet.inputNames.includes(DISTILLED) ? [DISTILLED] : [])];
+    unet.expectInputs(['sample', 'timestep', 'encoder_hidden_states', ...own]);
     const towers = isXl
       ? [await loadTower(folder, '', sessions, 'penultimate'), await loadTower(folder, '_2', sessions, 'penultimate', 'text_embeds')]
       : [await loadTower(folder, '', sessions, 'last')];
@@ -200,8 +203,7 @@ export class TextToImage {
   private async begin({ request, hooks }: AskedPicture): Promise<Generation> {
     const { unetConfig, schedulerConfig, unet } = this.parts;
     const size = this.size(request);
-    const scheduler = createScheduler(schedulerConfig, request.scheduler);
-    scheduler.setTimesteps(request.numInferenceSteps);
+    const scheduler = layOut(schedulerConfig, request.scheduler, request.numInferenceSteps, request.start?.strength ?? null);
     const dims = [1, unetConfig.in_channels, size.height / this.parts.vae.factor, size.width / this.parts.vae.factor];
     const random = new TorchRandom(request.seed);
     const dtype = unet.input('sample').type === 'float16' ? 'float16' : 'float32';
@@ -210,21 +212,12 @@ export class TextToImage {
         dims.reduce((a, b) => a * b),
         dtype,
       );
-    const start = request.start && (await this.startLatents(request.start, request, scheduler, noise));
+    const start = request.start && (await this.startLatents(request.start, request, noise));
     return new Generation(request, hooks, scheduler, dims, await this.condition(request, size), noise, start);
   }
 
-  /** The picture as latents, and the scheduler at the step where its edit begins: diffusers' image-to-image. */
-  private async startLatents(
-    { image, strength }: StartPicture,
-    request: TextToImageRequest,
-    scheduler: Scheduler,
-    noise: NoiseSource,
-  ): Promise<Float32Array> {
-    const steps = request.numInferenceSteps;
-    const made = Math.min(Math.trunc(steps * strength), steps);
-    if (!(made >= 1)) throw new InvalidInput(`strength ${strength} of ${steps} steps leaves none to make: raise one of them`);
-    scheduler.skip(steps - made);
+  /** The picture that is edited as latents: diffusers' image-to-image. */
+  private async startLatents({ image }: StartPicture, request: TextToImageRequest, noise: NoiseSource): Promise<Float32Array> {
     const picture = await fromPicture(image);
     const { height, width } = this.size(request);
     const [, , h, w] = picture.dims;
@@ -233,11 +226,14 @@ export class TextToImage {
   }
 
   private async condition(request: TextToImageRequest, { height, width }: { height: number; width: number }): Promise<Conditioning> {
-    const { towers, index } = this.parts;
+    const { towers, index, unet } = this.parts;
     const { prompt, negativePrompt, guidanceScale, promptWeights } = request;
     const caption = await encodePrompt(prompt, towers, promptWeights);
     const rows: Array<Omit<PromptStates, 'tokens'>> = [caption];
-    if (guidanceScale > 1) {
+    const told = unet.inputNames.includes(DISTILLED)
+      ? { [DISTILLED]: guidanceEmbedding(guidanceScale, lastSize(unet, DISTILLED)) }
+      : undefined;
+    if (guidanceScale > 1 && !told) {
       const isZero = index.force_zeros_for_empty_prompt && negativePrompt === '';
       rows.unshift(isZero ? zerosLike(caption) : await encodeNegative(negativePrompt, caption, towers, promptWeights));
     }
@@ -246,7 +242,7 @@ export class TextToImage {
     const timeIds = { data: Float32Array.from(sizes), dims: [rows.length, 6] };
     return {
       context: stack(rows.map(({ states }) => states)),
-      added: pooled.length > 0 ? { text_embeds: stack(pooled), time_ids: timeIds } : {},
+      added: { ...(pooled.length > 0 ? { text_embeds: stack(pooled), time_ids: timeIds } : {}), ...told },
       tokens: caption.tokens,
     };
   }
@@ -261,16 +257,17 @@ export class TextToImage {
     return { png, width, height, tokens, seconds: (performance.now() - started) / 1000 };
   }
 
-  private size({ height, width }: TextToImageRequest): { height: number; width: number } {
-    const { factor } = this.parts.vae;
-    const own = [this.parts.unetConfig.sample_size].flat();
-    for (const pixels of [height, width]) {
-      if (pixels !== null && (!Number.isInteger(pixels / factor) || pixels <= 0)) {
-        throw new InvalidInput(`height and width must be positive multiples of ${factor}, got ${pixels}`);
-      }
-    }
-    return { height: height ?? own[0]! * factor, width: width ?? own.at(-1)! * factor };
+  private size(request: TextToImageRequest): { height: number; width: number } {
+    return pictureSize(request, this.parts.unetConfig, this.parts.vae.config);
   }
+}
+
+/** Throws InvalidInput where the graph leaves it open. */
+function lastSize(model: OnnxModel, input: string): number {
+  const size = model.input(input).shape.at(-1);
+  if (typeof size !== 'number')
+    throw new InvalidInput(`${model.file}: the last dimension of ${input} has no fixed size; export it with one`);
+  return size;
 }
 
 /** @param states Stable Diffusion XL attends to the states before the last layer; in 2.x that layer is no part of the model. */
@@ -281,7 +278,7 @@ async function loadTower(
   states: 'last' | 'penultimate',
   pooled?: string,
 ): Promise<TextTower> {
-  const encoder = await sessions.load(join(folder, `text_encoder${suffix}`, 'model.onnx'));
+  const encoder = await sessions.load(await onnxFile(folder, `text_encoder${suffix}/model`));
   encoder.expectInputs(['input_ids']);
   const tokenizer = await ClipTokenizer.load(join(folder, `tokenizer${suffix}`));
   const hidden = encoder.outputNames.filter((name) => /^hidden_states\.\d+$/.test(name)).length;

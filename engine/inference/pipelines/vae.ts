@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../../core/errors.js';
+import { onnxFile } from '../model-folder.js';
 import { readModelConfig } from '../model-json.js';
 import type { FloatTensor, OnnxModel } from '../onnx-model.js';
 import type { NoiseSource } from '../schedulers/index.js';
 import type { Sessions } from '../sessions.js';
+import { pixelsPerLatent } from './picture-size.js';
 import { inTiles } from './tiles.js';
 
 const { fround } = Math;
@@ -22,7 +24,10 @@ const schema = z.looseObject({
   latents_mean: perChannel,
   latents_std: perChannel,
 });
-type VaeConfig = z.infer<typeof schema>;
+export type VaeConfig = z.infer<typeof schema>;
+
+/** Throws InvalidInput, which names the file. */
+export const readVaeConfig = (folder: string): Promise<VaeConfig> => readModelConfig(join(folder, 'vae_decoder', 'config.json'), schema);
 
 /** Of the log-variance that an encoder gives, as diffusers' `DiagonalGaussianDistribution`. */
 const LOG_VARIANCE = { least: -30, most: 20 };
@@ -32,21 +37,21 @@ export class Vae {
   private constructor(
     private readonly folder: string,
     private readonly sessions: Sessions,
-    private readonly config: VaeConfig,
+    readonly config: VaeConfig,
     private readonly decoder: OnnxModel,
   ) {}
 
   /** Throws InvalidInput, which names the file, where the decoder is missing or not usable. The encoder is loaded when a picture is encoded. */
   static async load(folder: string, sessions: Sessions): Promise<Vae> {
-    const config = await readModelConfig(join(folder, 'vae_decoder', 'config.json'), schema);
-    const decoder = await sessions.load(join(folder, 'vae_decoder', 'model.onnx'));
+    const config = await readVaeConfig(folder);
+    const decoder = await sessions.load(await onnxFile(folder, 'vae_decoder/model'));
     decoder.expectInputs(['latent_sample']);
     return new Vae(folder, sessions, config, decoder);
   }
 
   /** Pixels along an edge for each latent. */
   get factor(): number {
-    return 2 ** (this.config.block_out_channels.length - 1);
+    return pixelsPerLatent(this.config);
   }
 
   /** @param tiled in tiles of the size that the VAE was trained on, where the picture is larger */
@@ -71,7 +76,7 @@ export class Vae {
    * the exported encoder gives finished latents. Throws InvalidInput where the folder has no encoder.
    */
   async encode(picture: FloatTensor, noise: NoiseSource, tiled: boolean): Promise<FloatTensor> {
-    const encoder = await this.sessions.load(join(this.folder, 'vae_encoder', 'model.onnx'));
+    const encoder = await this.sessions.load(await onnxFile(this.folder, 'vae_encoder/model'));
     encoder.expectInputs(['sample']);
     const run = async ({ data, dims }: FloatTensor) => encoder.run({ sample: encoder.tensor('sample', data, dims) });
     const { input, output } = this.tile(-1);
@@ -80,7 +85,7 @@ export class Vae {
     const dims = [1, this.config.latent_channels, ...parameters.dims.slice(2)];
     const size = dims.reduce((a, b) => a * b);
     if (parameters.data.length !== size && parameters.data.length !== 2 * size) {
-      throw new InvalidInput(`vae_encoder/model.onnx gives ${parameters.dims[1]} channels for ${dims[1]} of the latents: export it again`);
+      throw new InvalidInput(`${encoder.file} gives ${parameters.dims[1]} channels for ${dims[1]} of the latents: export it again`);
     }
     const sample = parameters.data.length === size ? parameters.data : sampleOf(parameters.data, noise());
     const { scaling_factor: scale, shift_factor: shift } = this.config;

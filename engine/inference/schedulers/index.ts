@@ -53,3 +53,17 @@ export function createScheduler(file: SchedulerFile, name: SchedulerName | null)
     `scheduler ${file._class_name} is not supported (${classes.join(', ')} are); name one in the recipe: generator.scheduler: ${Object.keys(schedulers).join(' or ')}`,
   );
 }
+
+/**
+ * A scheduler with its loop laid out for so many steps; with a strength, for the last so large a share of them, as diffusers' image-to-image has it.
+ * Throws InvalidInput as {@link createScheduler}, and for a number of steps or a strength that it cannot do.
+ */
+export function layOut(file: SchedulerFile, name: SchedulerName | null, steps: number, strength: number | null): Scheduler {
+  const scheduler = createScheduler(file, name);
+  scheduler.setTimesteps(steps);
+  if (strength === null) return scheduler;
+  const made = Math.min(Math.trunc(steps * strength), steps);
+  if (!(made >= 1)) throw new InvalidInput(`strength ${strength} of ${steps} steps leaves none to make: raise one of them`);
+  scheduler.skip(steps - made);
+  return scheduler;
+}

@@ -1,8 +1,8 @@
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { parse } from 'yaml';
 import { InvalidInput } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
+import { cardLicence } from '../card-licence.js';
 import { exportCommand, fileSha256, modelFiles, modelProblems, type ModelKind } from './model-folder.js';
 import { modelKindOf } from './model-kind.js';
 import { readOnnxWeights } from './onnx-file.js';
@@ -18,6 +18,8 @@ export interface PackClaims {
   madeBy?: string;
   /** Artifact digests of dataset pictures that the models saw in training: those items are in no mean. */
   trainedOn: Digest[];
+  /** Of models that a training made: what from, with which parameters, by which code. */
+  lineage?: Record<string, unknown>;
 }
 
 /** A model folder as it was looked at. */
@@ -89,20 +91,8 @@ async function describe(model: CheckedModel, packFolder: string, claims: PackCla
     madeBy: claims.madeBy ?? old?.madeBy ?? `exported by ${told(graphs.map(({ producer }) => producer)) || 'an unknown program'}`,
     files,
     trainedOn: { ...old?.trainedOn, digests: [...new Set([...(old?.trainedOn.digests ?? []), ...claims.trainedOn])] },
+    ...(claims.lineage ? { lineage: claims.lineage } : {}),
   };
-}
-
-/** The licence in the head of a model card, as Hugging Face hosts them. */
-async function cardLicence(folder: string): Promise<string | undefined> {
-  const card = await readFile(join(folder, 'README.md'), 'utf8').catch(() => '');
-  const head = /^---\n(.*?)\n---/s.exec(card)?.[1];
-  if (head === undefined) return undefined;
-  try {
-    const { license } = (parse(head) ?? {}) as { license?: unknown };
-    return typeof license === 'string' ? license : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 async function subfolders(folder: string): Promise<string[]> {

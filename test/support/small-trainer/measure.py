@@ -1,0 +1,12 @@
+import json
+import sys
+from pathlib import Path
+
+from common import begin, load, loss_of, say
+
+config, data = load(sys.argv[1])
+out = Path(config["out"])
+adapter = json.loads((out / "model" / "letters.json").read_text())
+measured = {"validationLoss": {"tuned": loss_of(adapter, data["validation"]), "untuned": loss_of(begin(config), data["validation"])}}
+(out / "measured.json").write_text(json.dumps(measured))
+say("done")

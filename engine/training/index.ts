@@ -3,4 +3,4 @@ export { readFeedbackSetFolder, type FeedbackSetFolder } from './feedback-set-fo
 export { makeTrainingPack, type TrainingPackInput } from './make-training-pack.js';
 export { packageFile } from './package-file.js';
 export { endLeftover, runTrainer, type DoneEvent, type TrainerEvent } from './trainer-process.js';
-export { trainerProgram, trainerPython, type TrainerProgram, type TrainerScript } from './trainer-program.js';
+export { findTrainerPython, trainerProgram, trainerPython, type TrainerProgram, type TrainerScript } from './trainer-program.js';

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
@@ -20,6 +20,8 @@ export interface TrainerProgram {
   digest: Digest;
 }
 
+/** Where the program that comes along has modules in common with others. */
+const SHARED = ['models/training', 'models/export'];
 const REQUIREMENTS = 'models/training/requirements.txt';
 
 /**
@@ -30,12 +32,30 @@ export const trainerProgram = memoized(async (named: string | undefined): Promis
   const folder = resolve(named ?? packageFile('models/training/feedback'));
   const missing = TRAINER_SCRIPTS.map((script) => join(folder, `${script}.py`)).filter((file) => !existsSync(file));
   if (missing.length > 0) throw new InvalidInput(`the training program is not whole: ${missing.join(', ')} missing`);
+  const shared = named === undefined ? SHARED.map(packageFile) : [];
   const entries: [string, string][] = [];
-  const files = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.py')).sort();
-  for (const name of files) entries.push([name, sha256(await readFile(join(folder, name)))]);
+  for (const file of await withImports(
+    TRAINER_SCRIPTS.map((script) => join(folder, `${script}.py`)),
+    [folder, ...shared],
+  )) {
+    entries.push([basename(file), sha256(await readFile(file))]);
+  }
   if (named === undefined) entries.push([REQUIREMENTS, sha256(await readFile(packageFile(REQUIREMENTS)))]);
   return { folder, digest: digestOf(canonicalJson(entries)) };
 }, String);
+
+/** Python files and those that they import from these folders, directly or not; sorted. */
+async function withImports(scripts: string[], folders: string[]): Promise<string[]> {
+  const files = new Set(scripts);
+  // A set that grows while it is walked is walked to its end.
+  for (const file of files) {
+    for (const [, module] of (await readFile(file, 'utf8')).matchAll(/^\s*(?:from|import) (\w+)/gm)) {
+      const found = folders.map((folder) => join(folder, `${module}.py`)).find((path) => existsSync(path));
+      if (found !== undefined) files.add(found);
+    }
+  }
+  return [...files].sort();
+}
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -52,6 +72,11 @@ export async function trainerPython(named: string | undefined, say: (line: strin
   return inPinnedEnvironment(say);
 }
 
+/** The interpreter of the pinned environment; `null` where that is not made yet. Makes nothing. */
+export async function findTrainerPython(): Promise<string | null> {
+  return runPythonEnv(() => {}, { PYTHON_ENV: 'find' }).catch(() => null);
+}
+
 /** One at a time: it empties what an interrupted one has left. */
 let making: Promise<string> | undefined;
 
@@ -60,9 +85,12 @@ function inPinnedEnvironment(say: (line: string) => void): Promise<string> {
   return making;
 }
 
-function runPythonEnv(say: (line: string) => void): Promise<string> {
+function runPythonEnv(say: (line: string) => void, env: Record<string, string> = {}): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [packageFile(PYTHON_ENV)], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [packageFile(PYTHON_ENV)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     const [printed, said]: [string[], string[]] = [[], []];
     createInterface(child.stdout).on('line', (line) => printed.push(line));
     createInterface(child.stderr).on('line', (line) => {

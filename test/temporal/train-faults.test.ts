@@ -75,12 +75,12 @@ test('a training whose worker is killed three times makes as many steps, and has
   for (const step of [10, 25, 40]) {
     const victim = await startTrainer();
     await struck.reached(step);
-    const [running, ...more] = programs();
-    expect(more).toEqual([]);
+    const running = programs();
+    expect(running.length).toBeGreaterThan(0);
     victim.signal('SIGKILL');
     await victim.ended;
     // Nobody is left that could write into a folder in which the next attempt works.
-    await until('the program has ended with its worker', () => !programs().includes(running!), 10_000);
+    await until('the program has ended with its worker', () => !programs().some((pid) => running.includes(pid)), 10_000);
   }
   const last = await startTrainer({});
   const done = await struck.follow();

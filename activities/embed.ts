@@ -1,5 +1,5 @@
 import { armEncoder, METRICS } from '../core/item-plan.js';
-import { modelIdentity, type RunManifest } from '../core/recipe.js';
+import { modelIdentity, type OptFeedbackRecipe, type RunManifest } from '../core/recipe.js';
 import type { EmbedSubject } from '../core/refine-loop.js';
 import { seedOf } from '../core/seeds.js';
 import type { ArtifactRef, Digest } from '../core/types.js';
@@ -20,7 +20,7 @@ const SCORE_NOISE_SEED = 0;
 
 /**
  * A picture or text as a vector (little-endian float32) by one encoder: a unit vector for scores, the mean of the visible
- * patches' features for a critic and by ViT-MAE, the one number of a judgement.
+ * patches' features by ViT-MAE, or all of them for a critic that reads them row by row, the one number of a judgement.
  */
 export function embedStep(services: ActivityServices): StepDefinition<EmbedOneInput, { embedding: ArtifactRef }> {
   return {
@@ -40,7 +40,11 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
           case 'caption':
             return { text: await readText({ store }, what.text) };
           case 'critic':
-            return { image: what.image.digest, noiseSeed: seedOf(manifest.recipe.seed, item.id, 0) };
+            return {
+              image: what.image.digest,
+              noiseSeed: seedOf(manifest.recipe.seed, item.id, 0),
+              ...(readsAll(manifest, encoder) ? { features: 'all' } : {}),
+            };
           case 'pair':
             return { image: what.image.digest, trueImage: what.trueImage.digest };
           case 'asked':
@@ -83,7 +87,8 @@ export function embedStep(services: ActivityServices): StepDefinition<EmbedOneIn
             const image = await store.getArtifact(what.image);
             const noiseSeed = params['noiseSeed'] as number | undefined;
             if (noiseSeed === undefined) return host.embedImage({ model, batching, image }, options);
-            return host.meanPatch({ model, batching, image, noiseSeed }, options);
+            const all = params['features'] === 'all' ? ({ all: true } as const) : {};
+            return host.imageFeatures({ model, batching, image, noiseSeed, ...all }, options);
           }
         }
       }
@@ -111,9 +116,21 @@ export function asFloat32(bytes: Uint8Array): Float32Array {
   return new Float32Array(Uint8Array.from(bytes).buffer);
 }
 
-function encoderModel({ recipe }: RunManifest, encoder: string): string {
-  const critic = recipe.arms.find(({ name }) => armEncoder(name) === encoder)?.feedback;
-  if (critic?.source === 'opt') return critic.imageEncoder;
+/** The critic that an encoder sees for; `null` for those of scores. */
+function criticOf({ recipe }: RunManifest, encoder: string): OptFeedbackRecipe | null {
+  const feedback = recipe.arms.find(({ name }) => armEncoder(name) === encoder)?.feedback;
+  return feedback?.source === 'opt' ? feedback : null;
+}
+
+function readsAll(manifest: RunManifest, encoder: string): boolean {
+  const critic = criticOf(manifest, encoder);
+  return critic !== null && manifest.models[critic.model]?.imageFeatures === 'all';
+}
+
+function encoderModel(manifest: RunManifest, encoder: string): string {
+  const critic = criticOf(manifest, encoder);
+  if (critic) return critic.imageEncoder;
+  const { recipe } = manifest;
   const { select, primary, report } = recipe.scores;
   const score = [primary, select, ...report].find((s) => s.metric === encoder);
   if (!score?.model) throw new Error(`no model for ${encoder} in the recipe`);

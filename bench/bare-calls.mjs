@@ -34,7 +34,7 @@ for (const call of calls) {
     else
       features.set(
         call.features,
-        (await (await eyesOf(call.model)).meanPatches([{ image: pictures.get(call.image), noiseSeed: call.noiseSeed }], 'exact'))[0],
+        (await (await eyesOf(call.model)).features([{ image: pictures.get(call.image), noiseSeed: call.noiseSeed }], 'exact'))[0],
       );
   }
 }

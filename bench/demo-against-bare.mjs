@@ -86,7 +86,7 @@ async function writePlan(storeFolder) {
     } else if (row.step === 'embed') {
       if (params.noiseSeed !== undefined) {
         const features = outputs.embedding.digest;
-        calls.push({ kind: 'meanPatch', model: folderOf.get(model), image: params.image, noiseSeed: params.noiseSeed, features });
+        calls.push({ kind: 'imageFeatures', model: folderOf.get(model), image: params.image, noiseSeed: params.noiseSeed, features });
       } else if (params.text !== undefined) calls.push({ kind: 'text', model: folderOf.get(model), text: params.text });
       else calls.push({ kind: 'image', model: folderOf.get(model), image: params.image });
     } else if (row.step === 'feedback' && params.source === 'opt') {

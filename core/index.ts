@@ -1,6 +1,7 @@
 /** The pure part: types, ids, errors, keys, seeds, policy. Imports no Node built-in and nothing of the other folders. */
 export * from './types.js';
 export * from './decoding.js';
+export * from './prompt-templates.js';
 export * from './recipe.js';
 export * from './errors.js';
 export * from './ids.js';

@@ -29,8 +29,10 @@ export interface ArmPlan {
   oracle: boolean;
   /** `null`: control. */
   source: FeedbackSource | null;
-  /** A placebo of a model's arm: that arm, which is carried out on another item for its feedback. */
+  /** A placebo of a model's arm: that arm, which is carried out on another item for its feedback, or for its pictures alone. */
   mirrors?: ArmPlan;
+  /** Of a placebo with `mirrors`: that arm's critic writes for this item, on the other one's pictures. */
+  swap?: 'picture';
   /** The critic reads the picture through an image encoder of its own. */
   encodes: boolean;
   /** The critic is shown the feedback of earlier rounds. */
@@ -40,7 +42,14 @@ export interface ArmPlan {
   seeds: 'keep' | 'new';
   /** See `ArmRecipe`. */
   strength?: number;
+  /** See `ArmRecipe`. */
+  candidates?: number;
+  /** Of the control: how many pictures it draws, where other arms make more of them than there are rounds. */
+  draws?: number;
 }
+
+/** Pictures that an arm makes in a round at most. */
+export const candidatesOf = ({ candidates = 1 }: Pick<ArmPlan, 'candidates'>): number => candidates;
 
 export type FeedbackSource = FeedbackRecipe['source'];
 
@@ -51,11 +60,13 @@ export interface FeedbackKind {
   looks: boolean;
   /** Each call may cost money, also when its reply is lost. */
   billable: boolean;
+  /** Its words are a person's: what a model is taught with. */
+  person?: true;
 }
 
 /** Local models go to a device, remote ones to the CPU queue, look-ups stay on the workflow's own queue. */
 export const FEEDBACK_KINDS: Record<FeedbackSource, FeedbackKind> = {
-  dataset: { queue: 'orchestrator', looks: false, billable: false },
+  dataset: { queue: 'orchestrator', looks: false, billable: false, person: true },
   shuffled: { queue: 'orchestrator', looks: false, billable: false },
   opt: { queue: 'gpu', looks: true, billable: false },
   blip2: { queue: 'gpu', looks: true, billable: false },
@@ -200,7 +211,9 @@ export function itemPlan(recipe: Recipe): ItemPlan {
 }
 
 function armPlan(recipe: Recipe, arm: ArmRecipe): ArmPlan {
-  const { name, oracle, feedback, refine, feedbackWeight, seeds, strength } = arm;
+  const { name, oracle, feedback, refine, feedbackWeight, seeds, strength, candidates } = arm;
+  const most = feedback === null ? Math.max(...recipe.arms.map(candidatesOf)) : 1;
+  const swap = feedback?.source === 'shuffled' ? feedback.swap : undefined;
   const from = feedback?.source === 'shuffled' ? recipe.arms.find((other) => other.name === feedback.from) : undefined;
   const mirrored = from?.feedback && FEEDBACK_KINDS[from.feedback.source].looks ? from : undefined;
   return {
@@ -213,15 +226,19 @@ function armPlan(recipe: Recipe, arm: ArmRecipe): ArmPlan {
     feedbackWeight,
     seeds,
     ...(strength === undefined ? {} : { strength }),
+    ...(candidates === undefined ? {} : { candidates }),
+    ...(most === 1 ? {} : { draws: most * recipe.rounds }),
     ...(mirrored ? { mirrors: armPlan(recipe, mirrored) } : {}),
+    ...(mirrored && swap ? { swap } : {}),
   };
 }
 
 /**
  * Generator calls of one item when every step runs: in each repeat round 0 once, then every arm's rounds, and for the placebo of
- * a model's arm the rounds of the item that it borrows from, should that one not have run yet.
+ * a model's arm the rounds of the item that it borrows from but for the last, should that one not have run yet.
  */
-export function worstCaseImages(plan: ItemPlan): number {
-  const borrowed = plan.arms.filter((arm) => arm.mirrors).length * plan.rounds;
-  return plan.repeats * (1 + plan.arms.length * plan.rounds + borrowed);
+export function worstCaseImages({ arms, rounds, repeats }: ItemPlan): number {
+  const calls = arms.map((arm) => arm.draws ?? rounds * candidatesOf(arm));
+  const borrowed = arms.map(({ mirrors }) => (mirrors ? 1 + (rounds - 1) * candidatesOf(mirrors) : 0));
+  return repeats * [1, ...calls, ...borrowed].reduce((sum, n) => sum + n, 0);
 }

@@ -62,12 +62,19 @@ export type RefinerName = (typeof REFINERS)[number];
 
 export type FeedbackRecipe =
   | { source: 'dataset'; column: string | null }
-  /** Another item's feedback of the arm `from`: the placebo. */
-  | { source: 'shuffled'; from: string }
+  | ShuffledFeedbackRecipe
   | OptFeedbackRecipe
   | Blip2FeedbackRecipe
   | VlmFeedbackRecipe
   | ChatFeedbackRecipe;
+
+/** What belongs to another item, by the seeded derangement: the arm `from` with the other item's feedback, which is its placebo, or with its picture. */
+export interface ShuffledFeedbackRecipe {
+  source: 'shuffled';
+  from: string;
+  /** The critic of `from` writes on this item's caption and another item's picture. Absent: the other item's feedback is taken. */
+  swap?: 'picture';
+}
 
 /** How a model of a run's own device writes. */
 export interface LocalWriting {
@@ -76,12 +83,12 @@ export interface LocalWriting {
   decoding?: Partial<Decoding>;
 }
 
-/** A causal language model that reads the picture as integer tokens (the paper's OPT arm). */
+/** A causal language model that reads the picture as integer tokens (the paper's OPT arm), or as vectors that a trained projection makes. */
 export interface OptFeedbackRecipe extends LocalWriting {
   source: 'opt';
   /** Folder as optimum writes it, with `prompt.json` beside the weights. */
   model: string;
-  /** ViT-MAE folder whose features become the tokens. */
+  /** ViT-MAE folder whose features it reads. */
   imageEncoder: string;
   /** True: the caption in the prompt is followed by the feedback of earlier rounds. */
   memory: boolean;
@@ -142,6 +149,8 @@ export interface ArmRecipe {
   seeds: 'keep' | 'new';
   /** Pictures are edits of the previous round's, by this share of the denoising steps; absent: each begins with noise alone. */
   strength?: number;
+  /** Texts that are drawn each round, a picture made with each; the selector keeps one. Absent: 1. */
+  candidates?: number;
 }
 
 export interface ScoreRecipe {
@@ -190,7 +199,22 @@ export interface ModelEntry {
   digest: Digest;
   /** Artifact digests of the dataset items it was trained on, as its pack says. */
   trainedOn: Digest[];
+  /** The feedback that it was trained on, where its pack tells: an artifact, a JSON list of texts. */
+  trainingFeedback?: Digest;
+  /** What its training measured, where its pack tells. */
+  measured?: MeasuredLosses;
+  /** Of a critic that reads each of its image encoder's features; absent: it reads their mean. */
+  imageFeatures?: 'all';
 }
+
+/** Losses a token at the end of a training. */
+export const MEASURED_LOSSES = [
+  'trainLoss',
+  'validationLoss',
+  'validationLossWithAnotherItemsPicture',
+  'validationLossWithoutPicture',
+] as const;
+export type MeasuredLosses = Partial<Record<(typeof MEASURED_LOSSES)[number], number>>;
 
 /** `runs/<run>/manifest.json`: what the run is, fixed before its first step. */
 export interface RunManifest {

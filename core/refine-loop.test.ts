@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { ArmPlan, ItemPlan } from './item-plan.js';
-import { refineLoop, StepFailed, type Critique, type ItemInput, type Steps } from './refine-loop.js';
+import { worstCaseImages, type ArmPlan, type ItemPlan } from './item-plan.js';
+import { refineLoop, sampleDrawOf, StepFailed, textDrawOf, type Critique, type ItemInput, type Steps } from './refine-loop.js';
 import type { ArtifactRef, StepAt } from './types.js';
 
 const ref = (name: string): ArtifactRef => ({ digest: `sha256:${name}`, mediaType: 'x', bytes: 1, derivedFrom: [] });
@@ -265,4 +265,111 @@ test('repeats run the item again with seeds of their own, from the same referenc
   const draws = calls.filter((c) => c.step === 'generate').map((c) => c.at.draw);
   expect(new Set(draws)).toEqual(new Set([0, 1, 2, 10_000, 10_001, 10_002]));
   expect(calls.filter((c) => c.step === 'embed:true')).toHaveLength(1);
+});
+
+/** As `steps`, with a text of its own for every draw, as an artifact of its own; `same` is written whatever the draw. */
+function writing(calls: Calls, scoreOf: (at: StepAt) => number, same?: string, of?: string): Steps {
+  const plain = steps(calls, scoreOf, undefined, of);
+  return {
+    ...plain,
+    partner: () => writing(calls, scoreOf, same, 'partner'),
+    async generate(at, prompt, start) {
+      const made = await plain.generate(at, prompt, start);
+      return {
+        ...made,
+        key: `${of ?? ''}${made.image.digest}c${at.candidate ?? 0}`,
+        image: ref(`${of ?? ''}${at.arm}-${at.round}c${at.candidate ?? 0}`),
+      };
+    },
+    async feedback(at, arm, critique) {
+      calls.push({ step: 'shown', at, prompt: critique.picture.digest, ...(of === undefined ? {} : { of }) });
+      const made = await plain.feedback(at, arm, critique);
+      const text = same ?? `${of ?? ''}${arm}${at.round}c${at.candidate ?? 0}`;
+      return { ...made, key: text, feedback: { text, ref: ref(text) } };
+    },
+  };
+}
+
+const BEST: ArmPlan = { ...OPT, candidates: 3 };
+const BEST_PLAN: ItemPlan = { ...PLAN, arms: [{ ...CONTROL, draws: 6 }, BEST, { ...OPT_PLACEBO, candidates: 3, mirrors: BEST }] };
+/** The selector likes the second candidate best in round 1, the third in round 2. */
+const liked = (at: StepAt) => ((at.candidate ?? 0) === at.round ? 0.9 : 0.1);
+
+test('of a round’s candidates the selector keeps one, and the next round goes on from it', async () => {
+  const calls: Calls = [];
+  const { arms, spent } = await refineLoop(BEST_PLAN, MODEL_ITEM, writing(calls, liked));
+  const best = arms[1]!.rounds;
+  expect(best.map((round) => round.feedback?.text ?? null)).toEqual([null, 'opt1c1', 'opt2c2']);
+  expect(best[2]!.prompt.parts.map(({ text }) => text)).toEqual(['a cat', 'opt1c1', 'opt2c2']);
+  expect(best[1]!.candidates).toEqual([0, 1, 2].map((c) => ({ feedback: expect.objectContaining({ text: `opt1c${c}` }), image: ref(`opt-1c${c}`), score: c === 1 ? 0.9 : 0.1 }))); // prettier-ignore
+  const own = calls.filter((c) => c.of === undefined && c.at.arm === 'opt');
+  // They differ by their words alone: the seed is round 0's. The critic's encoder sees each picture once.
+  expect(own.filter((c) => c.step === 'generate').map((c) => [c.at.round, c.at.draw, c.at.candidate])).toEqual(
+    [1, 2].flatMap((round) => [undefined, 1, 2].map((candidate) => [round, 0, candidate])),
+  );
+  expect(own.filter((c) => c.step === 'embed:critic').map((c) => c.at.round)).toEqual([1, 2]);
+  expect(own.filter((c) => c.step === 'shown').map((c) => c.prompt)).toEqual([...Array(3).fill('sha256:null-0c0'), ...Array(3).fill('sha256:opt-1c1')]); // prettier-ignore
+  // As many draws as the others have calls.
+  expect(arms[0]!.rounds).toHaveLength(1 + 6);
+  expect(spent.images).toBe(calls.filter((c) => c.step === 'generate').length);
+  expect(spent.images).toBe(worstCaseImages(BEST_PLAN));
+});
+
+test('the placebo of such an arm is lent all its texts, on the picture that the selector kept there, and chooses for itself', async () => {
+  const calls: Calls = [];
+  const { arms } = await refineLoop(BEST_PLAN, MODEL_ITEM, writing(calls, liked));
+  expect(arms[2]!.rounds.map((round) => round.feedback?.text ?? null)).toEqual([null, 'partneropt1c1', 'partneropt2c2']);
+  expect(arms[2]!.rounds[2]!.candidates!.map(({ feedback }) => feedback.text)).toEqual([0, 1, 2].map((c) => `partneropt2c${c}`));
+  const lent = calls.filter((c) => c.of === 'partner');
+  expect(lent.filter((c) => c.step === 'shown').map((c) => c.prompt)).toEqual([...Array(3).fill('sha256:partnernull-0c0'), ...Array(3).fill('sha256:partneropt-1c1')]); // prettier-ignore
+  // What was lent was scored to choose by, and never against the other item's true image.
+  expect(lent.filter((c) => c.step === 'embed:true')).toEqual([]);
+});
+
+test('texts that are the same make one picture, and no choice', async () => {
+  const calls: Calls = [];
+  const { arms } = await refineLoop({ ...BEST_PLAN, arms: [BEST] }, MODEL_ITEM, writing(calls, liked, 'always this'));
+  expect(calls.filter((c) => c.step === 'generate')).toHaveLength(1 + 2);
+  expect(calls.filter((c) => c.step === 'feedback')).toHaveLength(2 * 3);
+  expect(arms[0]!.rounds.map(({ candidates }) => candidates)).toEqual([undefined, undefined, undefined]);
+});
+
+test('a candidate that fails for good fails its arm when the others are through', async () => {
+  const calls: Calls = [];
+  const failure = { type: 'HostCrashed', message: 'gone', step: 'generate' as const, arm: 'opt', round: 1, attempt: 3 };
+  const plain = writing(calls, liked);
+  const failing: Steps = {
+    ...plain,
+    generate: (at, prompt, start) => (at.candidate === 1 ? Promise.reject(new StepFailed(failure)) : plain.generate(at, prompt, start)),
+  };
+  const { arms } = await refineLoop({ ...BEST_PLAN, arms: [BEST] }, MODEL_ITEM, failing);
+  expect(arms[0]).toMatchObject({ state: 'failed', failure, rounds: [{ round: 0 }] });
+  expect(calls.filter((c) => c.step === 'score' && c.at.round === 1).map((c) => c.at.candidate)).toEqual([undefined, 2]);
+});
+
+test('each candidate is another draw of the text, and each redraw of one, too', () => {
+  const places = [0, 1, 2].flatMap((candidate) => [0, 1000, 2000, 10_000].map((draw) => ({ arm: 'opt', round: 1, draw, candidate })));
+  expect(new Set(places.map(sampleDrawOf)).size).toBe(places.length);
+  expect(new Set(places.filter(({ draw }) => draw < 10_000).map(textDrawOf)).size).toBe(9);
+  expect(textDrawOf({ arm: 'opt', round: 1, draw: 2 })).toBe(0);
+});
+
+test('a model that is shown another item’s picture writes on it for the own caption', async () => {
+  const calls: Calls = [];
+  const seen: Critique[] = [];
+  const plain = writing(calls, () => 0.5);
+  const watching: Steps = { ...plain, feedback: (at, arm, critique) => (seen.push(critique), plain.feedback(at, arm, critique)) };
+  const swapped: ArmPlan = { ...OPT_PLACEBO, name: 'opt-blind', mirrors: { ...OPT, memory: true }, swap: 'picture' };
+  const { arms } = await refineLoop({ ...MODEL_PLAN, arms: [swapped] }, MODEL_ITEM, watching);
+  expect(arms[0]!.rounds.map((round) => round.feedback?.text ?? null)).toEqual([null, 'opt1c0', 'opt2c0']);
+  // The other item's pictures of the same rounds, made with what the model says of them.
+  expect(seen.map(({ picture }) => picture.digest)).toEqual(['sha256:partnernull-0c0', 'sha256:partneropt-1c0']);
+  expect(seen[1]!.earlier.map(({ text }) => text)).toEqual(['opt1c0']);
+  expect(seen[1]!.trail).toEqual(expect.arrayContaining(['opt1c0', 'partneropt1c0']));
+  const lent = calls.filter((c) => c.of === 'partner');
+  expect(lent.filter((c) => c.step === 'generate').map((c) => [c.at.arm, c.at.round])).toEqual([[null, 0], ['opt', 1]]); // prettier-ignore
+  // Its last feedback is not wanted.
+  expect(lent.filter((c) => c.step === 'feedback').map((c) => c.at.round)).toEqual([1]);
+  const own = calls.filter((c) => c.of === undefined && c.step === 'feedback').map((c) => c.at);
+  expect(own).toEqual([1, 2].map((round) => ({ arm: 'opt-blind', round, draw: 0 })));
 });

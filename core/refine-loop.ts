@@ -1,4 +1,4 @@
-import { armEncoder, type ArmPlan, type ItemPlan } from './item-plan.js';
+import { armEncoder, candidatesOf, type ArmPlan, type ItemPlan } from './item-plan.js';
 import { refiners } from './policy/refine.js';
 import { armState, itemState } from './policy/states.js';
 import { bestRound, gated, NO_STOP, stopReason } from './policy/stop.js';
@@ -101,8 +101,17 @@ export const REDRAW_STRIDE = 1000;
 /** Repeat r begins at r times this many draws, clear of redraws. */
 export const REPEAT_STRIDE = 10_000;
 
+/** Candidate c's words are sampled as draw + c times this, clear of repeats. */
+const CANDIDATE_STRIDE = 1_000_000;
+
 /** Which redraw of a step a draw is; 0 for the first try. */
 export const redrawOf = (draw: number): number => Math.floor((draw % REPEAT_STRIDE) / REDRAW_STRIDE);
+
+/** Which draw a text is, of all that a model writes for one picture; 0 for the first try of the first candidate. */
+export const textDrawOf = ({ draw, candidate = 0 }: StepAt): number => candidate * (REDRAWS + 1) + redrawOf(draw);
+
+/** The draw whose seed a text is sampled with; a picture's seed is that of `draw` alone, so that candidates differ by their words. */
+export const sampleDrawOf = ({ draw, candidate = 0 }: StepAt): number => candidate * CANDIDATE_STRIDE + draw;
 
 /** Everything that one item's loop works with. */
 interface Loop {
@@ -145,8 +154,8 @@ async function runArm(loop: Loop, arm: ArmPlan, round0: RoundOutcome, repeat: nu
   const { plan, item, steps, tally } = loop;
   const rounds = [round0];
   const feedback: TextArtifact[] = [];
-  const writer = arm.mirrors ? new Lender(loop, arm.mirrors, repeat) : new Writer(steps, arm, tally);
-  const limit = Math.min(plan.rounds, item.feedbackRounds[arm.name] ?? plan.rounds);
+  const writer = arm.mirrors ? new Lender(loop, arm.mirrors, repeat, arm.swap) : new Writer(steps, arm, tally);
+  const limit = arm.draws ?? Math.min(plan.rounds, item.feedbackRounds[arm.name] ?? plan.rounds);
   const select = () => rounds.map((r) => r.scores[plan.select]!);
   // The control makes all its draws: an arm is compared with as many as it made calls, however early either would stop.
   const stop = arm.source === null ? NO_STOP : plan.stop;
@@ -160,10 +169,16 @@ async function runArm(loop: Loop, arm: ArmPlan, round0: RoundOutcome, repeat: nu
         reason = 'feedback_ended';
         break;
       }
-      if (written) feedback.push(written.result.feedback);
-      const prompt = refiners[arm.refine](item.caption, feedback, arm.feedbackWeight);
-      const round = await makeRound(loop, at, prompt, startOf(arm, rounds.at(-1)!.image), written);
-      rounds.push(round);
+      const start = startOf(arm, rounds.at(-1)!.image);
+      if (written && written.length > 1) {
+        const { round, kept } = await bestOf(loop, arm, at, written, feedback, start);
+        feedback.push(kept.result.feedback);
+        rounds.push(round);
+      } else {
+        if (written) feedback.push(written[0]!.result.feedback);
+        const prompt = refiners[arm.refine](item.caption, feedback, arm.feedbackWeight);
+        rounds.push(await makeRound(loop, at, prompt, start, written?.[0] ?? null));
+      }
     }
   } catch (error) {
     failure = asStepFailure(error);
@@ -205,7 +220,7 @@ interface Written {
   keys: Record<string, string>;
 }
 
-/** Writes an arm's feedback on its own pictures. */
+/** Writes an arm's feedback on the pictures that it is shown. */
 class Writer {
   constructor(
     private readonly steps: Steps,
@@ -213,7 +228,8 @@ class Writer {
     private readonly tally: Tally,
   ) {}
 
-  async write(at: StepAt, picture: ArtifactRef, earlier: TextArtifact[], trail: string[]): Promise<Written> {
+  /** One text, or the arm's candidates, each once. */
+  async write(at: StepAt, picture: ArtifactRef, earlier: TextArtifact[], trail: string[]): Promise<Written[]> {
     const { steps, arm, tally } = this;
     let features: ArtifactRef | null = null;
     const keys: Record<string, string> = {};
@@ -224,21 +240,41 @@ class Writer {
       keys['features'] = meta[0]!.key;
     }
     const critique = { picture, features, earlier: arm.memory ? [...earlier] : [], trail: [...trail, ...Object.values(keys)] };
-    const result = tally.addFeedback(await withRedraws(at, (drawn) => steps.feedback(drawn, arm.name, critique)));
-    return { result, keys: { ...keys, feedback: result.key } };
+    const ask = (one: StepAt) => withRedraws(one, (drawn) => steps.feedback(drawn, arm.name, critique));
+    const count = candidatesOf(arm);
+    const results = count === 1 ? [await ask(at)] : await together(candidatesAt(at, count).map(ask));
+    const written = results.map((result) => ({ result: tally.addFeedback(result), keys: { ...keys, feedback: result.key } }));
+    return count === 1 ? written : eachOnce(written);
   }
+}
+
+const eachOnce = (written: Written[]): Written[] => [...new Map(written.map((one) => [one.result.feedback.ref.digest, one])).values()];
+
+/** The first is the step that an arm without candidates makes. */
+const candidatesAt = (at: StepAt, count: number): StepAt[] =>
+  Array.from({ length: count }, (_, candidate) => (candidate === 0 ? at : { ...at, candidate }));
+
+/** All side by side. Where one fails the others are waited for, so that nothing is left on its way. */
+async function together<T>(works: Array<Promise<T>>): Promise<T[]> {
+  return (await Promise.allSettled(works)).map((ended) => {
+    if (ended.status === 'rejected') throw ended.reason;
+    return ended.value;
+  });
 }
 
 /** Failures that a model's output or its input brings about: another attempt would meet them again. */
 const LASTING = new Set(['InvalidInput', 'ModelOutputInvalid']);
 
 /**
- * Carries a model's arm out on another item, as far as its feedback for a round needs it, and lends that feedback to a
- * placebo. The steps are the other item's own, so each is done once in a run, whoever comes first.
+ * Carries a model's arm out on another item, as far as a round needs it, and lends a placebo its feedback, or its picture to write on. The
+ * steps are the other item's own, so each is done once in a run, whoever comes first.
  */
 class Lender {
-  private readonly steps: Steps;
+  private readonly partner: Loop;
   private readonly writer: Writer;
+  /** Of the placebo's own item: what it writes on a picture that is lent. */
+  private readonly own: Writer;
+  private written: Written[] = [];
   private readonly feedback: TextArtifact[] = [];
   private readonly trail: string[] = [];
   private picture: ArtifactRef | undefined;
@@ -247,34 +283,99 @@ class Lender {
     private readonly loop: Loop,
     private readonly arm: ArmPlan,
     private readonly repeat: number,
+    private readonly swap: ArmPlan['swap'],
   ) {
-    this.steps = loop.steps.partner();
-    this.writer = new Writer(this.steps, arm, loop.tally);
+    this.partner = partnerLoop(loop);
+    this.writer = new Writer(this.partner.steps, arm, loop.tally);
+    this.own = new Writer(loop.steps, arm, loop.tally);
   }
 
-  async write({ round }: StepAt): Promise<Written | 'none'> {
-    const { partner } = this.loop.item;
-    if (!partner) return 'none';
+  async write(at: StepAt, _picture: ArtifactRef, earlier: TextArtifact[], trail: string[]): Promise<Written[] | 'none'> {
+    if (!this.loop.item.partner) return 'none';
     try {
-      const drawn = await this.draw(partner.caption, round - 1);
+      // Of an arm that lends pictures alone the last feedback is not wanted: each is written when a picture is made with it.
+      if (this.swap && at.round > 1) this.written = await this.writeOn(at.round - 1);
+      const drawn = this.written.length > 1 ? await this.drawBest(at.round - 1) : await this.drawOnly(at.round - 1);
       this.trail.push(drawn.key);
       this.picture = drawn.image;
-      const written = await this.writer.write(stepAt(this.arm, round, this.repeat), drawn.image, this.feedback, this.trail);
-      this.feedback.push(written.result.feedback);
-      this.trail.push(...Object.values(written.keys));
-      return { ...written, keys: { ...written.keys, lent: drawn.key } };
+      if (!this.swap) this.written = await this.writeOn(at.round);
     } catch (error) {
       // The other item fails by itself and says so; here there is only nothing to borrow.
       if (error instanceof StepFailed && LASTING.has(error.failure.type)) return 'none';
       throw error;
     }
+    const lent = this.trail.at(-1)!;
+    const written = this.swap ? await this.own.write(at, this.picture, earlier, [...trail, ...this.trail]) : this.written;
+    return written.map(({ result, keys }) => ({ result, keys: { ...keys, lent } }));
   }
 
-  private draw(caption: TextValue, round: number): Promise<GenerateResult> {
-    const at: StepAt = round === 0 ? { arm: null, round, draw: this.repeat * REPEAT_STRIDE } : stepAt(this.arm, round, this.repeat);
-    const prompt = refiners[round === 0 ? 'append' : this.arm.refine](caption, this.feedback, this.arm.feedbackWeight);
-    return generateUsable(this.steps, at, prompt, startOf(this.arm, this.picture), this.loop.tally);
+  /** The other item's feedback of a round, on its last picture. */
+  private writeOn(round: number): Promise<Written[]> {
+    return this.writer.write(stepAt(this.arm, round, this.repeat), this.picture!, this.feedback, this.trail);
   }
+
+  /** The other item's picture of a round, with the feedback that was written last. */
+  private drawOnly(round: number): Promise<Drawn> {
+    if (this.written[0]) this.keep(this.written[0]);
+    const at: StepAt = round === 0 ? { arm: null, round, draw: this.repeat * REPEAT_STRIDE } : stepAt(this.arm, round, this.repeat);
+    const { item, steps, tally } = this.partner;
+    const prompt = refiners[round === 0 ? 'append' : this.arm.refine](item.caption, this.feedback, this.arm.feedbackWeight);
+    return generateUsable(steps, at, prompt, startOf(this.arm, this.picture), tally);
+  }
+
+  /** The same where it chooses between candidates. */
+  private async drawBest(round: number): Promise<Drawn> {
+    const { arm, partner, written } = this;
+    const at = stepAt(arm, round, this.repeat);
+    const best = await bestOf(partner, arm, at, written, this.feedback, startOf(arm, this.picture));
+    this.keep(best.kept);
+    return { key: best.round.steps['generate']!, image: best.round.image };
+  }
+
+  private keep({ result, keys }: Written): void {
+    this.feedback.push(result.feedback);
+    this.trail.push(...Object.values(keys));
+  }
+}
+
+type Drawn = Pick<GenerateResult, 'key' | 'image'>;
+
+/** The loop of the item that placebos borrow from, as far as the selector needs it: without its true image. */
+function partnerLoop({ plan, item, steps, tally }: Loop): Loop {
+  const partner: ItemInput = { caption: item.partner?.caption ?? {}, trueImage: null, feedbackRounds: {}, partner: null };
+  const own = steps.partner();
+  let references: Loop['references'] | undefined;
+  return {
+    plan,
+    item: partner,
+    steps: own,
+    tally,
+    get references() {
+      return (references ??= embedReferences(plan, partner, own, tally, { arm: null, round: 0, draw: 0 }));
+    },
+  };
+}
+
+/** A round with a picture for each text, of which the selector keeps the one that it likes best; the earliest of equals. */
+async function bestOf(
+  loop: Loop,
+  arm: ArmPlan,
+  at: StepAt,
+  written: Written[],
+  feedback: TextArtifact[],
+  start: StartImage | null,
+): Promise<{ round: RoundOutcome; kept: Written }> {
+  const places = candidatesAt(at, written.length);
+  const made = await together(
+    written.map((one, i) => {
+      const prompt = refiners[arm.refine](loop.item.caption, [...feedback, one.result.feedback], arm.feedbackWeight);
+      return makeRound(loop, places[i]!, prompt, start, one);
+    }),
+  );
+  const scores = made.map((round) => round.scores[loop.plan.select]!);
+  const best = bestRound(scores);
+  const candidates = made.map(({ image }, i) => ({ feedback: written[i]!.result.feedback, image, score: scores[i]! }));
+  return { round: { ...made[best]!, candidates }, kept: written[best]! };
 }
 
 async function makeRound(

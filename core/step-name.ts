@@ -5,5 +5,6 @@ import type { StepAt, StepName } from './types.js';
  * @param subject tells embeddings of one round apart; @param lender id of the other item whose step it is, for a borrowed feedback
  */
 export function stepName(step: StepName, at: StepAt, subject = '', lender: string | null = null): string {
-  return `${lender === null ? '' : `${lender}:`}${at.arm ?? ''}/${at.round}/${at.draw}/${step}${subject}`;
+  const draw = at.candidate === undefined ? `${at.draw}` : `${at.draw}c${at.candidate}`;
+  return `${lender === null ? '' : `${lender}:`}${at.arm ?? ''}/${at.round}/${draw}/${step}${subject}`;
 }

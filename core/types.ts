@@ -113,6 +113,8 @@ export interface StepAt {
   arm: string | null;
   round: number;
   draw: number;
+  /** Which of a round's candidates, from 1; absent: the first or only one. */
+  candidate?: number;
 }
 
 export type PromptRole = 'caption' | 'feedback';
@@ -167,7 +169,20 @@ export interface RoundOutcome {
   scores: Record<string, number>;
   /** Step keys by step name: the way back from a picture to everything it was made of. */
   steps: Record<string, string>;
+  /** All pictures that the selector chose this one from, this one among them; absent where there was no choice. */
+  candidates?: CandidateOutcome[];
 }
+
+/** A picture that a round could have ended with. */
+export interface CandidateOutcome {
+  feedback: TextValue;
+  image: ArtifactRef;
+  /** By the selector. */
+  score: number;
+}
+
+/** Generator calls of a round: one a candidate. */
+export const callsOf = ({ candidates }: Pick<RoundOutcome, 'candidates'>): number => candidates?.length ?? 1;
 
 export type StopReason = 'rounds' | 'target' | 'patience' | 'gate' | 'feedback_ended' | 'failed';
 

@@ -18,7 +18,15 @@ const MINIMUM_PYTHON = [3, 11];
 const CANDIDATES = [process.env.PYTHON, 'python3', 'python3.13', 'python3.12', 'python3.11'].filter(Boolean);
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const TRAINING = [join(root, 'models', 'training', 'requirements.txt'), 'diffusers', 'numpy', 'onnxruntime', 'torch', 'transformers'];
+const TRAINING = [
+  join(root, 'models', 'training', 'requirements.txt'),
+  'diffusers',
+  'numpy',
+  'onnxruntime',
+  'peft',
+  'torch',
+  'transformers',
+];
 const [requirementsArgument, ...modules] = process.argv.length > 2 ? process.argv.slice(2) : TRAINING;
 const requirementsPath = resolve(requirementsArgument);
 const requirements = readFileSync(requirementsPath);

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { run, step, StepError } from './setup-step.mjs';
 import { cacheFolder, findOnPath } from './temporal-cli.mjs';
 
@@ -28,6 +29,12 @@ export async function findOrInstallChromium() {
   const installed = findOnPath(BROWSERS);
   if (!installed) throw new StepError('failed: apt-get installed chromium, but it is not on PATH');
   return installed;
+}
+
+/** Path of the interpreter that trains; makes its environment, 6 GB, where it is not in the cache. */
+export async function findOrMakePython() {
+  const script = fileURLToPath(new URL('python-env.mjs', import.meta.url));
+  return step('Python for training', () => run(process.execPath, [script]));
 }
 
 /**

@@ -12,7 +12,7 @@ import { setup } from './setup.mjs';
 import { StepError } from './setup-step.mjs';
 import { findOrInstallMinio } from '../infra/minio.mjs';
 import { findOrInstallToxiproxy } from '../infra/toxiproxy.mjs';
-import { findOrInstallChromium, testEnvironment } from './test-needs.mjs';
+import { findOrInstallChromium, findOrMakePython, testEnvironment } from './test-needs.mjs';
 import { findSuites } from './test-suites.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -20,10 +20,11 @@ const bin = (...path) => join(ROOT, 'node_modules', ...path);
 /** A suite that takes longer hangs: it is ended and counts as failed. */
 const SUITE_LIMIT_MS = 30 * 60_000;
 
-/** Servers that suites start. Found or built before the tests, whose home is gone when they end. */
-const SERVERS = {
+/** What suites start. Found or built before the tests, whose home is gone when they end. */
+const NEEDS = {
   'test/storage': [findOrInstallMinio],
   'test/faults': [findOrInstallMinio, findOrInstallToxiproxy],
+  'test/training': [findOrMakePython],
 };
 
 /** Whole-tree checks; each counts as one test. */
@@ -68,7 +69,7 @@ async function runSuites() {
     for (const [i, suite] of suites.entries()) {
       heading(suite.name);
       if (suite.name === 'test/browser') env.CHROMIUM_PATH = await needed(findOrInstallChromium);
-      for (const find of SERVERS[suite.name] ?? []) await needed(find);
+      for (const find of NEEDS[suite.name] ?? []) await needed(find);
       const file = join(results, `${i}.json`);
       // Suites under test/ start servers and processes of their own: one at a time.
       const workers = suite.name.startsWith('test/') ? ['--runInBand'] : [];

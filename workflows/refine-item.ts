@@ -151,9 +151,10 @@ class ItemSteps implements Steps {
   }
 
   progress(at: StepAt, round: RoundOutcome): void {
+    if (this.item !== this.input.item) return; // The other item shows its own.
     const { plan, input } = this.recalled;
     const scores = Object.entries(round.scores).map(([name, value]) => `${name} ${value.toFixed(3)}`);
-    this.lines.push(`| ${at.arm ?? 'all'} | ${at.round} | ${this.link(round.image)} | ${scores.join(', ')} |`);
+    this.lines.push(`| ${at.arm ?? 'all'} | ${at.round}${candidateText(at)} | ${this.link(round.image)} | ${scores.join(', ')} |`);
     const head = `True image: ${input.trueImage ? this.link(input.trueImage) : 'none'}\n\n| arm | round | picture | scores |\n|---|---|---|---|`;
     setCurrentDetails([head, ...this.lines.slice(-40)].join('\n'));
     if (at.arm === null) {
@@ -199,7 +200,7 @@ class ItemSteps implements Steps {
     what: string,
     call: (a: StepActivities) => Promise<T | NotHere>,
   ): Promise<T> {
-    const round = at.arm === null ? '' : ` ${at.arm} round ${at.round}`;
+    const round = at.arm === null ? '' : ` ${at.arm} round ${at.round}${candidateText(at)}`;
     const again = (at.draw >= REDRAW_STRIDE ? `, draw ${at.draw}` : '') + (this.item === this.input.item ? '' : `, of ${this.item.id}`);
     const title = `${step}${what === '' ? '' : ` ${what}`}${round}${again}`;
     const attempt = ({ queue, waitSeconds, earlier, failed, why }: Destination) => {
@@ -230,6 +231,8 @@ class ItemSteps implements Steps {
     }
   }
 }
+
+const candidateText = ({ candidate }: StepAt): string => (candidate === undefined ? '' : `, candidate ${candidate + 1}`);
 
 /** Where a step belongs: on a queue of processors, or on a device with a role. */
 type Place = Exclude<QueueRole, 'gpu'> | DeviceRole;

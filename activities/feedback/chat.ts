@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../core/errors.js';
 import type { ChatFeedbackRecipe, RunManifest } from '../../core/recipe.js';
-import { redrawOf } from '../../core/refine-loop.js';
+import { textDrawOf } from '../../core/refine-loop.js';
 import { askAboutPicture, INSTRUCTIONS } from '../../engine/providers/chat.js';
 import { readText } from '../generate.js';
 import { feedbackOf } from './column.js';
@@ -24,7 +24,7 @@ export const chatWriter: FeedbackWriter = {
       },
       model: { provider: baseUrl, model, revision },
       runtime: null,
-      draw: redrawOf(at.draw),
+      draw: textDrawOf(at),
     };
   },
   async write({ manifest, store }, { arm, critique }, { params }, { signal, started }) {

@@ -2,7 +2,7 @@ import { joinPrompt } from '../../core/policy/refine.js';
 import { InvalidInput } from '../../core/errors.js';
 import { writingOf, writingParams, type WritingParams } from './writing.js';
 import { modelIdentity, type OptFeedbackRecipe, type RunManifest } from '../../core/recipe.js';
-import { redrawOf } from '../../core/refine-loop.js';
+import { textDrawOf } from '../../core/refine-loop.js';
 import { asFloat32 } from '../embed.js';
 import { hostOf, readText } from '../generate.js';
 import type { ActivityServices, RunContext } from '../services.js';
@@ -17,7 +17,6 @@ export function optWriter(services: ActivityServices): FeedbackWriter {
       const { manifest } = run;
       const recipe = optOf(manifest, arm);
       if (!critique.features) throw new InvalidInput(`arm ${arm} has no image features to read`);
-      const redraw = redrawOf(at.draw);
       return {
         inputs: [critique.features.digest, ...critique.earlier.map(({ ref }) => ref.digest)],
         params: {
@@ -27,7 +26,7 @@ export function optWriter(services: ActivityServices): FeedbackWriter {
         },
         model: modelIdentity(manifest, recipe.model),
         runtime: manifest.runtime,
-        draw: redraw,
+        draw: textDrawOf(at),
       };
     },
     async write({ manifest, store }, { arm, critique }, { params }, { signal, started }) {

@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../core/errors.js';
 import { modelIdentity, type Blip2FeedbackRecipe, type RunManifest, type VlmFeedbackRecipe } from '../../core/recipe.js';
-import { redrawOf } from '../../core/refine-loop.js';
+import { textDrawOf } from '../../core/refine-loop.js';
 import { INSTRUCTIONS, pictureQuestion } from '../../engine/providers/chat.js';
 import { hostOf, readText } from '../generate.js';
 import type { ActivityServices, RunContext } from '../services.js';
@@ -29,7 +29,7 @@ export function pictureWriter(services: ActivityServices): FeedbackWriter {
         params: { source: recipe.source, ...(await asked(run, recipe, input)), ...writingParams(manifest, recipe, item, at) },
         model: modelIdentity(manifest, recipe.model),
         runtime: manifest.runtime,
-        draw: redrawOf(at.draw),
+        draw: textDrawOf(at),
       };
     },
     async write({ manifest, store }, { arm, critique }, { params }, { signal, started }) {

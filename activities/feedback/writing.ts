@@ -1,6 +1,6 @@
 import type { Decoding } from '../../core/decoding.js';
 import type { LocalWriting, RunManifest } from '../../core/recipe.js';
-import { redrawOf } from '../../core/refine-loop.js';
+import { sampleDrawOf, textDrawOf } from '../../core/refine-loop.js';
 import { seedOf } from '../../core/seeds.js';
 import type { StepAt } from '../../core/types.js';
 import type { ItemRef } from '../types.js';
@@ -14,15 +14,15 @@ export interface WritingParams {
   decoding?: Partial<Decoding>;
 }
 
-/** Without sampling a model writes the same again: a new draw of unusable output is sampled. */
+/** Without sampling a model writes the same again: a new draw of unusable output, and every candidate but the first, is sampled. */
 export function writingParams(
   { recipe }: RunManifest,
   { maxNewTokens, decoding }: LocalWriting,
   { id }: ItemRef,
-  { draw }: StepAt,
+  at: StepAt,
 ): WritingParams {
-  const samples = decoding?.doSample === true || redrawOf(draw) > 0;
-  return { maxNewTokens, sampleSeed: samples ? seedOf(recipe.seed, id, draw) : null, ...(decoding ? { decoding } : {}) };
+  const samples = decoding?.doSample === true || textDrawOf(at) > 0;
+  return { maxNewTokens, sampleSeed: samples ? seedOf(recipe.seed, id, sampleDrawOf(at)) : null, ...(decoding ? { decoding } : {}) };
 }
 
 /** Of a step's params. */

@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ModelOutputInvalid } from '../../core/errors.js';
 import { armSource, type TrainingResult } from '../../core/training.js';
+import { readTaught } from '../../engine/datasets/index.js';
 import { getFolder, putFolder, type CurvePoint } from '../../engine/storage/index.js';
-import { makeTrainingPack, readFeedbackSetFolder } from '../../engine/training/index.js';
+import { makeTrainingPack } from '../../engine/training/index.js';
 import type { ActivityServices, TrainingContext } from '../services.js';
 import type { ExportModelInput, ExportModelResult, MeasureModelInput, MeasureModelResult, RecordPackInput } from '../types.js';
 import { recorded, trainingStep } from './recorded-step.js';
@@ -77,7 +78,7 @@ export async function recordPack(
       curve: curve.split('\n').filter(Boolean).map((line) => JSON.parse(line) as CurvePoint), // prettier-ignore
       largestDifference: exported.largestDifference,
       measured: JSON.parse(Buffer.from(await store.getArtifact(measured.measured)).toString('utf8')),
-      trainedOn: [...manifest.base.trainedOn, ...(await readFeedbackSetFolder(data)).items],
+      taught: (await readTaught(data))!,
     });
     const picture = await store.putArtifact(Buffer.from(svg), 'image/svg+xml', [chosen.curve.digest]);
     const pack = await putFolder(store.artifacts, folder, { derivedFrom: parents });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pc from './colours.js';
+import type { RunManifest } from '../../core/recipe.js';
 import { objectUri, openStore, type Store } from '../../engine/storage/index.js';
 import { isOver } from '../client/status.js';
 import { headline, writeReport, type ReportFormat, type ReportInput, type ResultsDocument } from '../report/index.js';
@@ -18,16 +19,28 @@ export async function reportInput(store: Store, runId: string): Promise<ReportIn
   const files = store.run(runId);
   const items = (await files.readIndexSummary())?.items ?? 0;
   const state = await files.readState();
+  const manifest = (await files.readManifest())!;
   return {
-    manifest: (await files.readManifest())!,
+    manifest,
     items: items > 0 ? await files.readIndexRange(0, items) : [],
     records: await files.listItems(),
     skipped: await files.readSkipped(),
     plan: (await files.readPlan()) ?? null,
     ledger: await store.readLedger(runId, { closed: state !== undefined && isOver(state.state) }),
+    taughtWith: await taughtWith(store, manifest),
     readText: async (value) => value.text ?? Buffer.from(await store.getArtifact(value.ref!)).toString('utf8'),
     readBlob: (digest) => store.getArtifact(digest),
   };
+}
+
+/** Feedback that the run's models were trained on, by the path as it stands in the recipe; without those whose list is gone from the store. */
+async function taughtWith(store: Store, { models }: RunManifest): Promise<Record<string, string[]>> {
+  const texts: Record<string, string[]> = {};
+  for (const [path, { trainingFeedback }] of Object.entries(models)) {
+    if (trainingFeedback === undefined || !(await store.hasArtifact(trainingFeedback))) continue;
+    texts[path] = JSON.parse(Buffer.from(await store.getArtifact(trainingFeedback)).toString('utf8')) as string[];
+  }
+  return texts;
 }
 
 /** Writes the run's report into its folder in the store. */

@@ -1,11 +1,21 @@
 import { readFileSync } from 'node:fs';
+import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput, RefineError } from '../../core/errors.js';
 import { RUN_ID_PATTERN } from '../../core/ids.js';
 import { metricOf } from '../../core/item-plan.js';
 import type { Placement } from '../../core/queues.js';
 import { feedbackColumns, type ModelEntry, type RunManifest } from '../../core/recipe.js';
 import { readDataset, sampleRows } from '../../engine/datasets/index.js';
-import { checkModelFolder, modelDigest, readPack, runtimeOf, verifyPack, type ModelKind } from '../../engine/inference/index.js';
+import {
+  checkModelFolder,
+  measuredLosses,
+  loadOptPrompt,
+  modelDigest,
+  readPack,
+  runtimeOf,
+  verifyPack,
+  type ModelKind,
+} from '../../engine/inference/index.js';
 import { defaultRunId, modelPaths, recipeDigest, sharedModelProblem, type LoadedRecipe } from '../recipe/index.js';
 
 /** A run that could be started: everything checked that can be checked before the first step. */
@@ -15,6 +25,8 @@ export interface PreparedRun {
   placement?: Placement;
   /** Rows that the run takes; some may turn out to be unusable when their pictures are read. */
   rows: number;
+  /** Artifacts that the manifest names and the store is to have. */
+  artifacts: Uint8Array[];
 }
 
 /**
@@ -37,8 +49,9 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
       `${recipe.dataset.uri} has no true images (column ${recipe.dataset.columns.image}), and the primary score ${recipe.scores.primary.metric} compares with them; choose another primary`,
     );
   }
+  const artifacts: Uint8Array[] = [];
   const models = Object.fromEntries(
-    await Promise.all(modelPaths(recipe).map(async (path) => [path, await modelEntry(loaded, path)] as const)),
+    await Promise.all(modelPaths(recipe).map(async (path) => [path, await modelEntry(loaded, path, artifacts)] as const)),
   );
   const digests = Object.fromEntries(Object.entries(models).map(([path, model]) => [path, model.digest]));
   const problem = sharedModelProblem(recipe, digests);
@@ -55,17 +68,29 @@ export async function prepareRun(loaded: LoadedRecipe, runId?: string): Promise<
     software: software(),
     createdAt: new Date().toISOString(),
   };
-  return { manifest, storeUri: loaded.storeUri, placement: loaded.placement, rows };
+  return { manifest, storeUri: loaded.storeUri, placement: loaded.placement, rows, artifacts };
 }
 
-async function modelEntry(loaded: LoadedRecipe, path: string): Promise<ModelEntry> {
+/** @param artifacts filled with what the entry names */
+async function modelEntry(loaded: LoadedRecipe, path: string, artifacts: Uint8Array[]): Promise<ModelEntry> {
   const folder = loaded.resolvePath(path);
   const kinds = modelKinds(loaded, path);
   const edits = kinds.has('text-to-image') && loaded.recipe.arms.some(({ strength }) => strength !== undefined);
   for (const kind of kinds) await checkModelFolder(folder, kind, kind === 'text-to-image' && edits ? ['vae_encoder/model.onnx'] : []);
   const pack = await readPack(folder);
   if (pack) await verifyPack(folder);
-  return { path: folder, digest: await modelDigest(folder), trainedOn: pack?.trainedOn.digests ?? [] };
+  const measured = await measuredLosses(folder, pack);
+  const taught = pack?.trainedOn.feedback && Buffer.from(canonicalJson(pack.trainedOn.feedback), 'utf8');
+  if (taught) artifacts.push(taught);
+  const isSoft = kinds.has('causal-lm') && (await loadOptPrompt(folder)).image === 'soft';
+  return {
+    path: folder,
+    digest: await modelDigest(folder),
+    trainedOn: pack?.trainedOn.digests ?? [],
+    ...(taught ? { trainingFeedback: digestOf(taught) } : {}),
+    ...(measured ? { measured } : {}),
+    ...(isSoft ? { imageFeatures: 'all' } : {}),
+  };
 }
 
 /** All that the recipe takes a folder for. */

@@ -2,8 +2,9 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
-import { trainingDigest, type TrainingData, type TrainingManifest } from '../../core/training.js';
+import { trainingDigest, type TrainingManifest } from '../../core/training.js';
 import { cardLicence } from '../../engine/card-licence.js';
+import { writeFeedbackSet } from '../../engine/datasets/index.js';
 import { checkModelFolder, isPack, loadPack, modelDigest, readPack } from '../../engine/inference/index.js';
 import { openStore, putFolder, type Store } from '../../engine/storage/index.js';
 import { readFeedbackSetFolder, trainerProgram } from '../../engine/training/index.js';
@@ -18,24 +19,19 @@ export interface PreparedTraining {
   out: string;
 }
 
-/** Which run, arm and items a feedback set is made of. */
-export type FeedbackOfRun = Extract<TrainingData, { run: string }>;
-
 export interface PrepareTrainingOptions {
   /** Default: the recipe's name and digest, so that the same command finds its training again. */
   trainingId?: string;
   /** Folder of another training program than the one that comes along. */
   trainer?: string;
-  /** Writes the feedback set of a run to a folder, as `export --as feedback-set` does. Throws InvalidInput where there is none to be made. */
-  makeFeedbackSet(store: Store, of: FeedbackOfRun, folder: string): Promise<void>;
 }
 
 /**
  * Makes the feedback set, or reads the one that is named, checks the models and fixes what the training is.
  * @throws InvalidInput naming the file and what to do
  */
-export async function prepareTraining(loaded: LoadedTrainingRecipe, options: PrepareTrainingOptions): Promise<PreparedTraining> {
-  const { trainingId, trainer, makeFeedbackSet } = options;
+export async function prepareTraining(loaded: LoadedTrainingRecipe, options: PrepareTrainingOptions = {}): Promise<PreparedTraining> {
+  const { trainingId, trainer } = options;
   const { recipe, storeUri, out, resolvePath } = loaded;
   const at = (field: string) => (error: unknown) => {
     if (error instanceof InvalidInput) throw new InvalidInput(`${loaded.file}: ${field}: ${error.message}`, { cause: error });
@@ -47,7 +43,7 @@ export async function prepareTraining(loaded: LoadedTrainingRecipe, options: Pre
     recipe.imageEncoder === null ? null : await encoder(resolvePath(recipe.imageEncoder)).catch(at('model.image_encoder'));
   const code = (await trainerProgram(trainer)).digest;
   const store = await openStore(storeUri);
-  const data = await feedbackSet(store, loaded, makeFeedbackSet).catch(at('data'));
+  const data = await feedbackSet(store, loaded).catch(at('data'));
   const what = {
     formatVersion: 1 as const,
     recipe,
@@ -94,16 +90,13 @@ async function encoder(path: string): Promise<TrainingManifest['imageEncoder']> 
   return { path, digest: await modelDigest(path) };
 }
 
-async function feedbackSet(
-  store: Store,
-  { recipe, resolvePath }: LoadedTrainingRecipe,
-  makeFeedbackSet: PrepareTrainingOptions['makeFeedbackSet'],
-): Promise<TrainingManifest['data']> {
+async function feedbackSet(store: Store, { recipe, resolvePath }: LoadedTrainingRecipe): Promise<TrainingManifest['data']> {
   if ('feedbackSet' in recipe.data) return storedSet(store, resolvePath(recipe.data.feedbackSet));
   const folder = await mkdtemp(join(tmpdir(), 'refineloop-feedback-set-'));
   try {
-    await makeFeedbackSet(store, recipe.data, join(folder, 'set'));
-    return await storedSet(store, join(folder, 'set'));
+    const { run, ...choice } = recipe.data;
+    await writeFeedbackSet(store, run, folder, choice);
+    return await storedSet(store, folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

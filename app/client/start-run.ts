@@ -52,8 +52,10 @@ export async function startRun(client: Client, prepared: PreparedRun, options: S
  * @throws InvalidInput where the id belongs to another recipe
  */
 export async function claimRun(prepared: PreparedRun): Promise<RunManifest> {
-  const { manifest, storeUri } = prepared;
-  const files = (await openStore(storeUri)).run(manifest.runId);
+  const { manifest, storeUri, artifacts } = prepared;
+  const store = await openStore(storeUri);
+  for (const bytes of artifacts) await store.putArtifact(bytes, 'application/json');
+  const files = store.run(manifest.runId);
   const kept = requireSame(await files.createManifest(manifest), prepared);
   await files.createPlan(analysisPlan(prepared));
   return kept;

@@ -85,7 +85,8 @@ function row(item: ItemResult, arm: ItemArmResult, manyArms: boolean) {
     state: arm.state,
     round,
     seed,
-    image,
+    // Not `image`: that is the column which Hugging Face reads the picture into.
+    pictureDigest: image,
     scores,
   };
 }

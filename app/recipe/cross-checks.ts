@@ -1,8 +1,8 @@
-import { METRICS, type Metric } from '../../core/index.js';
+import { FEEDBACK_KINDS, METRICS, promptTemplate, type Metric } from '../../core/index.js';
 import type { Finding } from './issue-text.js';
 import type { FieldPath } from './recipe-source.js';
 import { startsWith } from './recipe-source.js';
-import { isLocalFeedback, LOCAL_PROVIDER, PLANNED_SOURCES, type RecipeShape, type ScoreShape } from './schema.js';
+import { isLocalFeedback, LOCAL_PROVIDER, PLANNED_SOURCES, type ArmShape, type RecipeShape, type ScoreShape } from './schema.js';
 
 /** A finding that depends on several fields; void where one of them was refused already. */
 interface CrossFinding extends Finding {
@@ -60,6 +60,8 @@ function* armFindings({ arms, generator }: RecipeShape): Iterable<CrossFinding> 
         };
       }
     }
+    const unfit = arm.candidates !== null && arm.candidates > 1 ? whyNoCandidates(arm, arms) : null;
+    if (unfit !== null) yield { path: at('candidates'), also: [at('feedback')], message: unfit };
     if (feedback === null) {
       const others = arms.flatMap((other, j) => (other.feedback === null && j !== i ? [['arms', j, 'feedback']] : []));
       if (arm !== controls[0]) {
@@ -77,8 +79,11 @@ function* armFindings({ arms, generator }: RecipeShape): Iterable<CrossFinding> 
         path: at('feedback', 'source'),
         message: `feedback source \`${feedback.source}\` is not in this version yet; use dataset, shuffled, opt, blip2, vlm, chat or rewrite`,
       };
-    } else if (feedback.source === 'blip2' && !feedback.prompt.includes('{caption}')) {
-      yield { path: at('feedback', 'prompt'), message: 'must hold `{caption}` where the caption goes' };
+    } else if (feedback.source === 'blip2' && !promptTemplate(feedback.prompt).includes('{caption}')) {
+      yield {
+        path: at('feedback', 'prompt'),
+        message: 'must hold `{caption}` where the caption goes, or be the name of a template such as `paper-blip2`',
+      };
     } else if (isLocalFeedback(feedback) && feedback.num_beams > 1 && feedback.do_sample) {
       yield {
         path: at('feedback', 'num_beams'),
@@ -102,9 +107,34 @@ function* armFindings({ arms, generator }: RecipeShape): Iterable<CrossFinding> 
           also: [['arms', arms.indexOf(from), 'feedback']],
           message: `arm ${from.name} ${what}; name an arm that has feedback of its own`,
         };
+      } else if (feedback.swap === 'picture' && !looks(from)) {
+        yield {
+          path: at('feedback', 'swap'),
+          also: [['arms', arms.indexOf(from), 'feedback']],
+          message: `arm ${from.name} looks at no picture that could be swapped; name the arm of a model, or leave swap out`,
+        };
       }
     }
   }
+}
+
+function looks({ feedback }: ArmShape): boolean {
+  return feedback !== null && !isPlanned(PLANNED_SOURCES, feedback.source) && FEEDBACK_KINDS[feedback.source].looks;
+}
+
+/** Why an arm cannot have several candidates a round; `null` where it can. */
+function whyNoCandidates(arm: ArmShape, arms: readonly ArmShape[]): string | null {
+  const { feedback, candidates } = arm;
+  if (feedback === null) return 'the control draws as many images as the others make by itself; give candidates to an arm with feedback';
+  if (feedback.source === 'shuffled') {
+    const from = arms.find(({ name }) => name === feedback.from);
+    return from && (from.candidates ?? 1) !== candidates
+      ? `a placebo has the candidates of its arm, ${from.name}: leave it out here`
+      : null;
+  }
+  if (!looks(arm)) return 'feedback that is only looked up is one text a round; candidates are for a model that can write several';
+  const greedy = (feedback.source === 'chat' || feedback.source === 'rewrite') && feedback.temperature === 0;
+  return greedy ? 'candidates are sampled; give the model a temperature above 0' : null;
 }
 
 type Judges = Pick<RecipeShape, 'stop' | 'gate'> & { scores: Omit<RecipeShape['scores'], 'worker'> };

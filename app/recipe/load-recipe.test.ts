@@ -9,6 +9,7 @@ let folder: Awaited<ReturnType<typeof recipeFolder>>;
 beforeAll(async () => {
   folder = await recipeFolder();
 });
+const BLIP2 = '{ name: blip2, candidates: 2, feedback: { source: blip2, model: ../pack/selector } }';
 afterAll(() => folder.remove());
 
 const MINIMAL = `name: tiny
@@ -130,6 +131,29 @@ test('critics on the own devices hold only the decoding that differs, so that re
     },
     { source: 'vlm', model: '../pack/selector', instructions: null, memory: false, maxNewTokens: 9, decoding: { doSample: true } },
   ]);
+});
+
+test('candidates and swapped pictures stand in a recipe only where they are asked for; the placebos have what their arm has', async () => {
+  const arms = async (...texts: string[]) =>
+    (await loadRecipe(await folder.write(MINIMAL.replace('{ name: control }', texts.join(', '))))).recipe.arms;
+  const placebo = '{ name: p, feedback: { source: shuffled, from: blip2 } }';
+  const plain = await arms(BLIP2.replace('candidates: 2, ', ''), placebo);
+  expect(
+    await arms(BLIP2.replace('candidates: 2', 'candidates: 1'), placebo.replace('from: blip2', 'from: blip2, swap: feedback')),
+  ).toEqual(plain);
+  expect(plain.map((arm) => 'candidates' in arm)).toEqual([false, false]);
+  expect(plain[1]!.feedback).toEqual({ source: 'shuffled', from: 'blip2' });
+  const asked = await arms(BLIP2, placebo.replace('from: blip2', 'from: blip2, swap: picture'));
+  expect(asked.map(({ candidates }) => candidates)).toEqual([2, 2]);
+  expect(asked[1]!.feedback).toEqual({ source: 'shuffled', from: 'blip2', swap: 'picture' });
+});
+
+test('a prompt of the paper is named, and stands in the recipe as its text', async () => {
+  const load = async (prompt: string) =>
+    (await loadRecipe(await folder.write(MINIMAL.replace('{ name: control }', BLIP2.replace('pack/selector', `pack/selector${prompt}`)))))
+      .recipe;
+  expect(await load(', prompt: paper-blip2')).toEqual(await load(''));
+  expect((await load(', prompt: "What of {caption}?"')).arms[0]!.feedback).toMatchObject({ prompt: 'What of {caption}?' });
 });
 
 test('overrides take YAML values, numbers and names of list entries', async () => {
@@ -289,6 +313,34 @@ test.each([
     'a question without the caption',
     MINIMAL.replace('{ name: control }', '{ name: b, feedback: { source: blip2, model: ../pack/selector, prompt: what } }'),
     ['arms[0].feedback.prompt: must hold `{caption}` where the caption goes'],
+  ],
+  ...(
+    [
+      ['the control', '{ name: c, candidates: 2 }', 'candidates: the control draws as many images as the others make by itself'],
+      ['a look-up', '{ name: w, candidates: 2, feedback: { source: dataset } }', 'candidates: feedback that is only looked up is one text'],
+      [
+        'an endpoint without a temperature',
+        '{ name: v, candidates: 2, feedback: { source: chat, base_url: "http://localhost/v1", model: m } }',
+        'candidates: candidates are sampled; give the model a temperature above 0',
+      ],
+    ] as const
+  ).map(([what, arm, message]): [string, string, string[]] => [
+    `candidates of ${what}`,
+    MINIMAL.replace('{ name: control }', arm),
+    [`arms[0].${message}`],
+  ]),
+  [
+    'a placebo with other candidates than its arm',
+    MINIMAL.replace('{ name: control }', `${BLIP2}, { name: p, candidates: 3, feedback: { source: shuffled, from: blip2 } }`),
+    ['arms[1].candidates: a placebo has the candidates of its arm, blip2: leave it out here'],
+  ],
+  [
+    'a swapped picture of an arm that looks at none',
+    MINIMAL.replace(
+      '{ name: control }',
+      '{ name: w, feedback: { source: dataset } }, { name: p, feedback: { source: shuffled, from: w, swap: picture } }',
+    ),
+    ['arms[1].feedback.swap: arm w looks at no picture that could be swapped'],
   ],
   [
     'a BLIP-2 that is not there',

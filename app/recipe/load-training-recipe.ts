@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { MAX_CELLS, gridCells, type TrainingRecipe } from '../../core/index.js';
+import { MAX_CELLS, gridCells, promptTemplate, type TrainingRecipe } from '../../core/index.js';
 import { schemaFindings, type Finding } from './issue-text.js';
 import { findStore, located, readText } from './load-recipe.js';
 import { RecipeError } from './recipe-error.js';
@@ -55,7 +55,8 @@ function* crossFindings(shape: TrainingShape): Iterable<Finding> {
     if (model.image !== 'integer') yield { path: ['model', 'image'], message: 'is of `opt`; BLIP-2 sees the image itself; leave it out' };
   }
   const blanks = model.source === 'opt' ? ['{caption}', '{image}'] : ['{caption}'];
-  if (model.prompt !== null && blanks.some((blank) => model.prompt!.split(blank).length !== 2)) {
+  const prompt = model.prompt === null ? null : promptTemplate(model.prompt);
+  if (prompt !== null && blanks.some((blank) => prompt.split(blank).length !== 2)) {
     yield { path: ['model', 'prompt'], message: `must hold ${blanks.map((blank) => `\`${blank}\``).join(' and ')}, each once` };
   }
   const cells = gridCells(toTrainingRecipe(shape)).length;
@@ -81,7 +82,7 @@ function toTrainingRecipe({ name, data, model, lora, training, seed, grid }: Tra
     base: model.base,
     imageEncoder: model.image_encoder,
     parameters: {
-      prompt: model.prompt,
+      prompt: model.prompt === null ? null : promptTemplate(model.prompt),
       lora: { r: lora.r, alpha: lora.alpha ?? 2 * lora.r, dropout: lora.dropout, targetModules: lora.target_modules },
       learningRate: training.learning_rate ?? paper.learningRate,
       epochs: training.epochs ?? paper.epochs,

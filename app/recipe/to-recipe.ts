@@ -1,5 +1,6 @@
 import {
   DEFAULT_DECODING,
+  promptTemplate,
   type ArmRecipe,
   type Decoding,
   type FeedbackRecipe,
@@ -75,6 +76,7 @@ function toArm(arm: ArmShape, arms: readonly ArmShape[]): ArmRecipe {
   const { name, oracle, feedback } = arm;
   const from = feedback?.source === 'shuffled' ? arms.find((other) => other.name === feedback.from) : undefined;
   const strength = arm.strength ?? from?.strength ?? null;
+  const candidates = arm.candidates ?? from?.candidates ?? 1;
   const rewrites = (from ?? arm).feedback?.source === 'rewrite';
   return {
     name,
@@ -84,6 +86,7 @@ function toArm(arm: ArmShape, arms: readonly ArmShape[]): ArmRecipe {
     feedbackWeight: arm.feedback_weight ?? from?.feedback_weight ?? 0.5,
     seeds: arm.seeds ?? from?.seeds ?? 'keep',
     ...(strength === null ? {} : { strength }),
+    ...(candidates === 1 ? {} : { candidates }),
   };
 }
 
@@ -92,15 +95,18 @@ function toFeedback(feedback: ArmShape['feedback']): FeedbackRecipe | null {
     case undefined:
       return null;
     case 'dataset':
-    case 'shuffled':
       return feedback;
+    case 'shuffled': {
+      const { source, from, swap } = feedback;
+      return { source, from, ...(swap === 'picture' ? { swap } : {}) };
+    }
     case 'opt': {
       const { source, model, memory, image_encoder: imageEncoder } = feedback;
       return { source, model, imageEncoder, memory, ...toWriting(feedback) };
     }
     case 'blip2': {
       const { source, model, prompt, memory } = feedback;
-      return { source, model, prompt, memory, ...toWriting(feedback) };
+      return { source, model, prompt: promptTemplate(prompt), memory, ...toWriting(feedback) };
     }
     case 'vlm': {
       const { source, model, instructions, memory } = feedback;

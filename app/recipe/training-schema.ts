@@ -53,7 +53,7 @@ const model = z.strictObject({
     .nullable()
     .default(null)
     .describe(
-      'Template with `{caption}`, for `opt` also `{image}` after it; without it, what lies beside the base (`prompt.json`), else the paper’s.',
+      'Template with `{caption}`, for `opt` also `{image}` after it, or the name of one (`paper-opt`, `paper-blip2`); without it, what lies beside the base (`prompt.json`), else the paper’s.',
     ),
 });
 

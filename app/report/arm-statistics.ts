@@ -2,12 +2,12 @@ import { FEEDBACK_KINDS, gainBy, scoreNames } from '../../core/item-plan.js';
 import type { ArmRecipe, Recipe } from '../../core/recipe.js';
 import type { ArmOutcome, ItemRecord } from '../../core/types.js';
 import { bcaBootstrap, effectSize, holm, signFlipTest, varianceComponents, winTieLoss } from '../../engine/metrics/index.js';
-import { armScores, isUnmatched, type ArmScores } from './estimands.js';
+import { armCalls, armScores, isUnmatched, type ArmScores } from './estimands.js';
 import {
   ESTIMANDS,
   type ArmResult,
   type ComparisonResult,
-  type CopiedFeedback,
+  type ArmWords,
   type Estimand,
   type EstimandResult,
   type MetricResult,
@@ -19,17 +19,18 @@ import {
 
 export const controlName = (recipe: Recipe): string | null => recipe.arms.find((a) => a.feedback === null)?.name ?? null;
 
-/** Name of the arm that shows the feedback of `arm` to other items. */
-export function placeboOf(recipe: Recipe, arm: string): string | null {
-  return recipe.arms.find(({ feedback }) => feedback?.source === 'shuffled' && feedback.from === arm)?.name ?? null;
+/** Name of the arm that shows the feedback of `arm` to other items, or of the one in which its critic is shown other items' pictures. */
+export function placeboOf(recipe: Recipe, arm: string, swap?: 'picture'): string | null {
+  const found = recipe.arms.find(({ feedback }) => feedback?.source === 'shuffled' && feedback.from === arm && feedback.swap === swap);
+  return found?.name ?? null;
 }
 
 /**
  * Statistics of every arm over `records`: the items that stand in the means. Repeats of an item are averaged first, so that an item
  * counts once however often it was run.
- * @param copied by arm: what its feedback shares with the training feedback, where that is known
+ * @param words by arm: what its feedback is like
  */
-export function armResults(recipe: Recipe, records: readonly ItemRecord[], copied: Record<string, CopiedFeedback> = {}): ArmResult[] {
+export function armResults(recipe: Recipe, records: readonly ItemRecord[], words: Record<string, ArmWords> = {}): ArmResult[] {
   const primary = recipe.scores.primary.metric;
   const results = recipe.arms.map((arm): ArmResult => {
     const outcomes = records.flatMap((r) => r.arms.filter((a) => a.name === arm.name));
@@ -41,16 +42,18 @@ export function armResults(recipe: Recipe, records: readonly ItemRecord[], copie
       learned: isLearned(arm),
       placeboOf: arm.feedback?.source === 'shuffled' ? arm.feedback.from : null,
       placebo: placeboOf(recipe, arm.name),
+      swap: arm.feedback?.source === 'shuffled' ? (arm.feedback.swap ?? 'feedback') : null,
+      otherPicture: placeboOf(recipe, arm.name, 'picture'),
       n: metrics[0]![1].fixed.n,
-      generatorCalls: rounds.length,
+      generatorCalls: outcomes.reduce((sum, outcome) => sum + armCalls(outcome), 0),
       unmatched: records.filter((r) => repeatsOf(r, recipe, arm.name).some(({ outcome, control }) => isUnmatched(outcome, control))).length,
-      feedbackCalls: arm.feedback && FEEDBACK_KINDS[arm.feedback.source].looks ? rounds.length : 0,
+      feedbackCalls: asksCritic(recipe, arm) ? rounds.length * (arm.candidates ?? 1) : 0,
       cut: { prompts: rounds.filter((r) => r.tokens.cut > 0).length, tokens: rounds.reduce((sum, r) => sum + r.tokens.cut, 0) },
       curve: curveOf(recipe, records, arm.name, primary),
       retention: retentionOf(recipe, records, arm.name, primary),
       attainable: null,
       variance: varianceOf(recipe, records, arm.name, primary),
-      copied: copied[arm.name] ?? null,
+      ...(words[arm.name] ?? NO_WORDS),
       scores: Object.fromEntries(metrics),
     };
   });
@@ -62,6 +65,14 @@ export function armResults(recipe: Recipe, records: readonly ItemRecord[], copie
 
 /** An arm whose feedback a model writes that has not seen the true picture. */
 const isLearned = ({ feedback, oracle }: ArmRecipe): boolean => feedback !== null && !oracle && FEEDBACK_KINDS[feedback.source].looks;
+
+/** Its texts are a model's that is asked for this item, not looked up or borrowed. */
+function asksCritic(recipe: Recipe, { feedback }: ArmRecipe): boolean {
+  if (feedback?.source !== 'shuffled') return feedback !== null && FEEDBACK_KINDS[feedback.source].looks;
+  return feedback.swap === 'picture' && recipe.arms.some((arm) => arm.name === feedback.from && asksCritic(recipe, arm));
+}
+
+const NO_WORDS: ArmWords = { feedback: null, copied: null, training: null };
 
 function metricResult(recipe: Recipe, records: readonly ItemRecord[], arm: string, metric: string): MetricResult {
   const fixed = scoresOf(recipe, records, arm, metric, 'fixed').filter((s) => s !== undefined);
@@ -91,13 +102,17 @@ export function estimandResult(
   };
   const { mean: gainMean, ...gain } = compare('round 0', (s) => s.round0);
   const control = controlName(recipe);
-  const placebo = placeboOf(recipe, arm);
-  const placeboScores = placebo === null ? [] : scoresOf(recipe, records, placebo, metric, estimand);
+  const against = (other: string | null) => {
+    const scores = other === null ? [] : scoresOf(recipe, records, other, metric, estimand);
+    return (_: ArmScores, item: number) => scores[item]?.score;
+  };
+  const [placebo, otherPicture] = [placeboOf(recipe, arm), placeboOf(recipe, arm, 'picture')];
   return {
     gainMean,
     ...gain,
     vsControl: control === null || control === arm ? null : compare('control', (s) => s.control),
-    ...(placebo === null ? {} : { vsPlacebo: compare('placebo', (_, item) => placeboScores[item]?.score) }),
+    ...(placebo === null ? {} : { vsPlacebo: compare('placebo', against(placebo)) }),
+    ...(otherPicture === null ? {} : { vsOtherPicture: compare('other picture', against(otherPicture)) }),
   };
 }
 
@@ -222,7 +237,7 @@ const computed = new Map<string, PairedResult>();
 const REMEMBERED = 500;
 
 type Comparison = (e: EstimandResult) => PairedResult | null | undefined;
-const COMPARISONS: Comparison[] = [(e) => e, (e) => e.vsControl, (e) => e.vsPlacebo];
+const COMPARISONS: Comparison[] = [(e) => e, (e) => e.vsControl, (e) => e.vsPlacebo, (e) => e.vsOtherPicture];
 
 /** Several learned arms are several tries at one claim: Holm over them on the primary metric, apart for each estimand and comparison. */
 function adjustPrimary(arms: ArmResult[], primary: string): void {

@@ -1,5 +1,5 @@
 import { bestRound } from '../../core/policy/stop.js';
-import type { ArmOutcome } from '../../core/types.js';
+import { callsOf, type ArmOutcome } from '../../core/types.js';
 import type { Estimand } from './results-document.js';
 
 /** The score that an arm stands for on one item, and the control's score that it is compared with. */
@@ -33,20 +33,42 @@ export function armScores(
   const isControl = arm === control;
   if (!scores || !wasTried(arm, isControl)) return undefined;
   const score = isControl && estimand === 'fixed' ? drawsMean(scores, scores.length - 1)! : armScore[estimand](arm, scores);
-  const matched = control && !isControl ? controlScore(control, metric, selector, estimand, arm.rounds.length - 1) : null;
+  const matched = control && !isControl ? controlScore(control, metric, selector, estimand, roundCalls(arm)) : null;
   return { round0: scores[0]!, score, control: matched };
 }
 
+/** Generator calls of each round after round 0. */
+const roundCalls = (arm: ArmOutcome): number[] => arm.rounds.slice(1).map(callsOf);
+
+/** Generator calls of an arm after round 0. */
+export const armCalls = (arm: ArmOutcome): number => roundCalls(arm).reduce((sum, calls) => sum + calls, 0);
+
 /**
- * The control's score against an arm that made `calls` generator calls: `fixed` the mean of its first `calls` draws (round 0 for an arm that
- * made none), else the draw that the selector likes best of round 0 and those.
+ * The control's score against an arm that made so many generator calls in its rounds: `fixed` the mean of as many draws (round 0 for an arm that made
+ * none), of which it chooses where the arm chose, else the draw that the selector likes best of round 0 and those.
  */
-function controlScore(control: ArmOutcome, metric: string, selector: string, estimand: Estimand, calls: number): number | null {
+function controlScore(control: ArmOutcome, metric: string, selector: string, estimand: Estimand, calls: number[]): number | null {
   const scores = metricScores(control, metric);
   if (!scores || control.state === 'failed') return null;
-  if (estimand === 'fixed') return drawsMean(scores, calls);
   const selected = metricScores(control, selector);
-  return selected ? scores[bestRound(selected.slice(0, calls + 1))]! : null;
+  const total = calls.reduce((sum, made) => sum + made, 0);
+  if (estimand === 'fixed') {
+    const chooses = calls.some((made) => made > 1);
+    if (!chooses) return drawsMean(scores, total);
+    return selected ? choicesMean(scores, selected, calls) : null;
+  }
+  return selected ? scores[bestRound(selected.slice(0, total + 1))]! : null;
+}
+
+/** Mean over an arm's rounds of the draw that the selector likes best of as many as the round made; as far as there are draws. */
+function choicesMean(scores: number[], selected: number[], calls: number[]): number | null {
+  let next = 1;
+  const chosen = calls.flatMap((made) => {
+    const [from, to] = [next, (next += made)];
+    const draws = selected.slice(from, to);
+    return draws.length === 0 ? [] : [scores[from + bestRound(draws)]!];
+  });
+  return chosen.length === 0 ? null : chosen.reduce((sum, score) => sum + score, 0) / chosen.length;
 }
 
 /** Mean of draws 1..count, or of as many as there are; for a count of 0 round 0 itself. */
@@ -72,5 +94,5 @@ function wasTried(arm: ArmOutcome, isControl: boolean): boolean {
 
 /** The control made fewer draws than the arm's calls, so it is compared with those there are. */
 export function isUnmatched(arm: ArmOutcome, control: ArmOutcome | undefined): boolean {
-  return control !== undefined && control !== arm && control.rounds.length < arm.rounds.length;
+  return control !== undefined && control !== arm && control.rounds.length - 1 < armCalls(arm);
 }

@@ -117,6 +117,12 @@ function notesOf(doc: ResultsDocument): string[] {
       ? [`${learned} models were tried: that one of them pays is said only where p stays below ${ALPHA} after Holm’s correction.`]
       : []),
     ...unmatched.map((a) => `${a.name}: on ${a.unmatched} items the control stopped earlier, and is compared with the draws it made.`),
+    ...doc.recipe.arms
+      .filter(({ candidates, feedback }) => candidates !== undefined && feedback?.source !== 'shuffled')
+      .map(
+        ({ name, candidates }) =>
+          `${name}: the best of up to ${candidates} texts a round by ${doc.selector}; the control has the same choice from as many draws.`,
+      ),
     ...(doc.recipe.batching === 'fast' ? ['Batching was fast: pictures may differ by rounding from those made one at a time.'] : []),
   ];
 }

@@ -21,6 +21,11 @@ export function replayed<Input extends ResultsInput>(input: Input, recipe: Recip
         ]
       : []),
   ];
+  const { recipe: own } = input.manifest;
+  const chosen = own.arms.filter(({ candidates }) => candidates !== undefined).map(({ name }) => name);
+  if (chosen.length > 0 && own.scores.select.metric !== recipe.scores.select.metric) {
+    remarks.push(`Among the candidates of a round of ${chosen.join(', ')} ${own.scores.select.metric} had chosen: that stays.`);
+  }
   return {
     ...input,
     manifest: { ...input.manifest, recipe },

@@ -1,4 +1,4 @@
-import type { AnalysisPlan, Estimand, Recipe } from '../../core/recipe.js';
+import type { AnalysisPlan, Estimand, MeasuredLosses, Recipe } from '../../core/recipe.js';
 import type { ArmState, Digest, ItemState, StepFailure, StepRuntime, StopReason, Tokens } from '../../core/types.js';
 
 export { ESTIMANDS, type Estimand } from '../../core/recipe.js';
@@ -94,9 +94,36 @@ export interface RoundResult {
   seed: number;
   tokens: Tokens;
   scores: Record<string, number>;
+  /** All that the selector chose from, this one among them; only where the arm has candidates. */
+  candidates?: Array<{ feedback: string; image: Digest; score: number }>;
 }
 
-export interface ArmResult {
+/** What an arm's feedback is like, whatever came of it. */
+export interface ArmWords {
+  /** How much its texts differ from one another; `null` where it has none. */
+  feedback: FeedbackVariety | null;
+  /** Overlap of its feedback with the feedback that its model was trained on; `null` where none is known. */
+  copied: CopiedFeedback | null;
+  /** What the pack of its model says of the training; `null` where it says nothing. */
+  training: TrainingFacts | null;
+}
+
+export interface FeedbackVariety {
+  texts: number;
+  /** Different ones. */
+  distinct: number;
+  /** Different words, and different pairs of words, as a share of all. */
+  distinct1: number;
+  distinct2: number;
+}
+
+/** Losses a token, as the training measured them. The model looks at pictures only where another item's picture makes the loss worse. */
+export interface TrainingFacts extends MeasuredLosses {
+  /** Items that it was trained on. */
+  items: number;
+}
+
+export interface ArmResult extends ArmWords {
   name: string;
   oracle: boolean;
   /** Its feedback comes from a model that did not see the true picture: one of the rivals. */
@@ -105,6 +132,10 @@ export interface ArmResult {
   placeboOf: string | null;
   /** This arm's placebo. */
   placebo: string | null;
+  /** Of a placebo: whether the other item's feedback was shown, or the critic was shown the other item's picture. */
+  swap: 'feedback' | 'picture' | null;
+  /** The arm in which this one's critic was shown other items' pictures. */
+  otherPicture: string | null;
   /** Items in the means of the primary metric. */
   n: number;
   /** Pictures made after round 0 on the items that stand in the means. */
@@ -123,8 +154,6 @@ export interface ArmResult {
   attainable: { share: number; oracle: string } | null;
   /** Where the variance of the gain lies; `null` without repeats. */
   variance: VarianceShares | null;
-  /** Overlap of its feedback with the feedback that its model was trained on; `null` where none is known. */
-  copied: CopiedFeedback | null;
   scores: Record<string, MetricResult>;
 }
 
@@ -163,6 +192,8 @@ export interface CopiedFeedback {
   /** Feedback texts that stand there word for word. */
   verbatim: number;
   texts: number;
+  /** The same share for one word in a row, two, and so on up to `n`. */
+  ngrams: Array<{ n: number; share: number }>;
 }
 
 export interface MetricResult extends Record<Estimand, EstimandResult> {
@@ -197,6 +228,8 @@ export interface EstimandResult extends PairedResult {
   vsControl: ComparisonResult | null;
   /** Only where the recipe has a placebo of this arm. */
   vsPlacebo?: ComparisonResult;
+  /** Only where the recipe has an arm that gives this one's critic another item's picture. */
+  vsOtherPicture?: ComparisonResult;
 }
 
 export interface ComparisonResult extends PairedResult {

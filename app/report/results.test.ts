@@ -48,6 +48,32 @@ describe('estimands by hand', () => {
     expect(best.vsPlacebo!.mean).toBeCloseTo((0.2 + 0.05) / 2, 12);
   });
 
+  test('an arm that chooses among candidates is held against a control that chooses likewise', async () => {
+    // Two rounds of two pictures each: the control chooses between draws 1 and 2, then between 3 and 4.
+    const scores: ItemScores = {
+      control: [[0.5, 0.2], [0.6, 0.3], [0.4, 0.1], [0.7, 0.2], [0.9, 0.6]],
+      written: [[0.5, 0.2], [0.7, 0.5], [0.8, 0.4]],
+      placebo: [[0.5, 0.2], [0.5, 0.1], [0.55, 0.15]],
+    }; // prettier-ignore
+    const input = testRun([scores]);
+    const choice = (of: ArmOutcome) => of.rounds.map((r) => ({ feedback: { text: 'x' }, image: r.image, score: 0.1 })).slice(1);
+    const chooses = (of: ArmOutcome): ArmOutcome => ({
+      ...of,
+      rounds: of.rounds.map((r, i) => (i === 0 ? r : { ...r, candidates: choice(of) })),
+    });
+    const records = input.records.map((r) => ({ ...r, arms: r.arms.map((a) => (a.name === 'written' ? chooses(a) : a)) }));
+    const doc = await buildResults({ ...input, records });
+    const { generatorCalls, unmatched, scores: found } = doc.arms[1]!;
+    expect([generatorCalls, unmatched]).toEqual([4, 0]);
+    // 0.8 against the mean of draw 1 (liked 0.3) and draw 4 (liked 0.6).
+    expect(found['image_similarity']!.fixed.vsControl!.mean).toBeCloseTo(0.8 - (0.6 + 0.9) / 2, 12);
+    // Round 1 (0.5) against the one that the selector likes best of round 0 and all four draws.
+    expect(found['image_similarity']!.best.vsControl!.mean).toBeCloseTo(0.7 - 0.9, 12);
+    // One that makes a picture a round is held against the first two draws, as ever.
+    expect(doc.arms[2]!.scores['image_similarity']!.fixed.vsControl!.mean).toBeCloseTo(0.55 - (0.6 + 0.4) / 2, 12);
+    expect(doc.items[0]!.arms[1]!.rounds[1]!.candidates).toEqual(choice(records[0]!.arms[1]!).map(({ image, score }) => ({ feedback: 'x', image: image.digest, score }))); // prettier-ignore
+  });
+
   test('stopped: the round that the stop policy returned', async () => {
     const input = testRun([FIRST, SECOND]);
     const records = input.records.map((r) => ({

@@ -1,12 +1,12 @@
 import { gainBy, scoreNames } from '../../core/item-plan.js';
 import { promptText, refiners, shownPrompt } from '../../core/policy/refine.js';
-import type { AnalysisPlan, RunManifest } from '../../core/recipe.js';
-import type { ArmOutcome, IndexedItem, ItemRecord, SkippedRow, TextValue } from '../../core/types.js';
-import { copiedNgrams } from '../../engine/metrics/index.js';
+import { feedbackModels, type AnalysisPlan, type ArmRecipe, type Recipe, type RunManifest } from '../../core/recipe.js';
+import type { ArmOutcome, CandidateOutcome, IndexedItem, ItemRecord, SkippedRow, TextValue } from '../../core/types.js';
+import { copiedNgrams, distinctNgrams } from '../../engine/metrics/index.js';
 import { armResults, controlName } from './arm-statistics.js';
 import { deviations } from './deviations.js';
 import { armScores } from './estimands.js';
-import type { CopiedFeedback, ItemArmResult, ItemResult, ResultsDocument, RoundResult } from './results-document.js';
+import type { ArmWords, ItemArmResult, ItemResult, ResultsDocument, RoundResult } from './results-document.js';
 import { strataResults } from './strata.js';
 import { uncurableItem } from './uncurable.js';
 
@@ -20,6 +20,8 @@ export interface ResultsInput {
   plan?: AnalysisPlan | null;
   /** Feedback texts that the arms' feedback is held against, to find what was copied. */
   trainingFeedback?: readonly string[];
+  /** Where none are given: those that each model was taught with, by its path as it stands in the recipe. */
+  taughtWith?: Readonly<Record<string, readonly string[]>>;
   /** Further sentences on how the report differs from what was planned. */
   remarks?: readonly string[];
   /** The text of a value, read from the store where it is a reference. */
@@ -55,7 +57,7 @@ export async function buildResults(input: ResultsInput): Promise<ResultsDocument
       Object.entries(manifest.models).map(([name, { digest, trainedOn }]) => [name, { digest, trainedOn: trainedOn.length }]),
     ),
     items: results,
-    arms: armResults(recipe, counted, copiedBy(results, input.trainingFeedback)),
+    arms: armResults(recipe, counted, armWords(input, results)),
     excluded,
     plan: input.plan ?? null,
     deviations: [...(input.remarks ?? []), ...deviations(input.plan ?? null, manifest, results, excluded)],
@@ -146,9 +148,16 @@ async function roundResults(input: ResultsInput, item: IndexedItem, arm: ArmOutc
       seed: round.seed,
       tokens: round.tokens,
       scores: round.scores,
+      ...(round.candidates ? { candidates: await candidateResults(input, round.candidates) } : {}),
     });
   }
   return rounds;
+}
+
+function candidateResults(input: ResultsInput, candidates: readonly CandidateOutcome[]): Promise<NonNullable<RoundResult['candidates']>> {
+  return Promise.all(
+    candidates.map(async ({ feedback, image, score }) => ({ feedback: await input.readText(feedback), image: image.digest, score })),
+  );
 }
 
 function skippedResult({ id, caption, reason }: SkippedRow): ItemResult {
@@ -184,12 +193,28 @@ export function failureText(failure: NonNullable<ItemResult['failure']>): string
   return `${failure.type} in ${where} (attempt ${failure.attempt}): ${failure.message}`;
 }
 
-/** What each arm's feedback shares with the training feedback, by arm; empty where none is known. */
-function copiedBy(items: readonly ItemResult[], training: readonly string[] | undefined): Record<string, CopiedFeedback> {
-  if (!training || training.length === 0) return {};
-  const texts: Record<string, string[]> = {};
-  for (const { arms } of items) {
-    for (const arm of arms) for (const { feedback } of arm.rounds) if (feedback !== null) (texts[arm.name] ??= []).push(feedback);
+/** What the feedback of each arm that has some is like. */
+function armWords({ manifest, trainingFeedback, taughtWith = {} }: ResultsInput, items: readonly ItemResult[]): Record<string, ArmWords> {
+  const { recipe, models } = manifest;
+  const words: Record<string, ArmWords> = {};
+  for (const arm of recipe.arms) {
+    const outcomes = items.flatMap((item) => item.arms.filter(({ name }) => name === arm.name));
+    const texts = outcomes.flatMap(({ rounds }) => rounds.flatMap(({ feedback }) => (feedback === null ? [] : [feedback])));
+    if (texts.length === 0) continue;
+    const model = criticModel(recipe, arm);
+    const entry = model === null ? undefined : models[model];
+    const known = trainingFeedback ?? (model === null ? undefined : taughtWith[model]) ?? [];
+    words[arm.name] = {
+      feedback: distinctNgrams(texts),
+      copied: known.length === 0 ? null : copiedNgrams(texts, known),
+      training: entry && (entry.trainedOn.length > 0 || entry.measured) ? { items: entry.trainedOn.length, ...entry.measured } : null,
+    };
   }
-  return Object.fromEntries(Object.entries(texts).map(([arm, written]) => [arm, copiedNgrams(written, training)]));
+  return words;
+}
+
+/** The model that writes an arm's feedback, for this item or for another, as it stands in the recipe; `null` where none of the own devices does. */
+function criticModel({ arms }: Recipe, { feedback }: ArmRecipe): string | null {
+  const writes = feedback?.source === 'shuffled' ? arms.find(({ name }) => name === feedback.from)?.feedback : feedback;
+  return feedbackModels(writes ?? null)['model'] ?? null;
 }

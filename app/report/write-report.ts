@@ -1,7 +1,7 @@
 import { digestOf } from '../../core/content-hash.js';
 import type { Digest } from '../../core/types.js';
 import type { LedgerRow } from '../../engine/storage/ledger-rows.js';
-import { resultsCsv } from './formats/csv.js';
+import { feedbackCsv, resultsCsv } from './formats/csv.js';
 import { resultsLatex } from './formats/latex.js';
 import { resultsMarkdown } from './formats/markdown.js';
 import { paperTables } from './formats/paper-tables.js';
@@ -38,7 +38,13 @@ const formats = {
     },
   },
   md: { file: 'report.md', write: ({ results }, sink) => sink('report.md', resultsMarkdown(results)) },
-  csv: { file: 'report.csv', write: ({ results }, sink) => sink('report.csv', resultsCsv(results)) },
+  csv: {
+    file: 'report.csv',
+    write: async ({ results }, sink) => {
+      await sink('feedback.csv', feedbackCsv(results));
+      await sink('report.csv', resultsCsv(results));
+    },
+  },
   json: { file: 'report.json', write: ({ results }, sink) => sink('report.json', resultsJson(results)) },
   tex: { file: 'report.tex', write: ({ results }, sink) => sink('report.tex', resultsLatex(results)) },
   paper: { file: 'paper.html', write: ({ input, results }, sink) => paperTables(results, (digest) => input.readBlob(digest), sink) },

@@ -1,27 +1,60 @@
-import { readFile } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
+import type { Digest } from '../../core/types.js';
+import { fileExists } from '../inference/file-exists.js';
 import { messageOf } from '../storage/file-errors.js';
 import { feedbackTexts } from './dataset-rows.js';
+import { SPLITS } from './feedback-rows.js';
 import { readCsv, readJsonLines } from './table-files.js';
 
 const COLUMN = 'feedback';
 
 /**
- * Texts of a set of feedback: a line each of a `.txt` file, or the column `feedback` of JSON lines, CSV or TSV (a list holds one a round),
- * as a dataset's metadata has it.
+ * Texts of a set of feedback: a line each of a `.txt` file, the column `feedback` of JSON lines, CSV or TSV (a list holds one a round),
+ * as a dataset's metadata has it, or what a feedback set's folder has in `train/`.
  * @throws InvalidInput with file, line and field where one is not readable
  */
-export async function readFeedbackSet(path: string): Promise<string[]> {
+export async function readFeedbackSet(named: string): Promise<string[]> {
+  const isFolder = (await stat(named).catch(() => null))?.isDirectory() ?? false;
+  const path = isFolder ? join(named, 'train/metadata.jsonl') : named;
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
   } catch (error) {
-    throw new InvalidInput(`${path}: cannot be read (${messageOf(error)}); name a .txt, .jsonl, .csv or .tsv file of feedback`);
+    const why = `${path}: cannot be read (${messageOf(error)})`;
+    throw new InvalidInput(`${why}; name a .txt, .jsonl, .csv or .tsv file of feedback, or the folder of a feedback set`);
   }
   const texts = readTexts(bytes, path);
   if (texts.length === 0) throw new InvalidInput(`${path}: holds no feedback; there is nothing to hold the arms' feedback against`);
   return texts;
+}
+
+/** What a model that was trained on a feedback set knows. */
+export interface Taught {
+  /** Digests of the true images of its items, each once. */
+  items: Digest[];
+  /** Texts of `train/`, each once. */
+  feedback: string[];
+}
+
+/**
+ * What a feedback set teaches; `null` for a folder or file that is none. Validation counts among the items: a model was chosen by them.
+ * @throws InvalidInput where a file of it is not readable
+ */
+export async function readTaught(folder: string): Promise<Taught | null> {
+  if (!(await fileExists(join(folder, 'feedback-set.json')))) return null;
+  const items = new Set<Digest>();
+  for (const split of SPLITS) {
+    const path = join(folder, split, 'metadata.jsonl');
+    if (!(await fileExists(path))) continue;
+    for (const { line, values, error } of readJsonLines(await readFile(path), path).rows) {
+      if (error !== undefined) throw new InvalidInput(`${path}:${line}: ${error}`);
+      const { itemDigest } = values;
+      if (typeof itemDigest === 'string') items.add(itemDigest as Digest);
+    }
+  }
+  return { items: [...items], feedback: [...new Set(await readFeedbackSet(folder))] };
 }
 
 function readTexts(bytes: Uint8Array, path: string): string[] {

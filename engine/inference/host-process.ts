@@ -52,11 +52,11 @@ async function perform({ name, requests }: Batch, hooks: GenerationHooks[]): Pro
           batching,
         ),
       );
-    case 'meanPatch':
+    case 'imageFeatures':
       return models.use(
         `vit-mae ${folder}`,
         () => loaded((sessions) => VitMae.load(folder, sessions)),
-        async (vitMae) => (await vitMae.meanPatches(requests, batching)).map(fulfilled),
+        async (vitMae) => (await vitMae.features(requests, batching)).map(fulfilled),
       );
     case 'imageDistance':
       return models.use(

@@ -7,6 +7,7 @@ import type { Batching } from './micro-batching.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
 import type { Picture, TextToImageRequest } from './pipelines/text-to-image.js';
 import type { SessionOptions } from './sessions.js';
+import type { FeaturesRequest } from './vit-mae.js';
 
 /** What all requests say. */
 interface OfModel {
@@ -28,11 +29,7 @@ export interface EmbedTextRequest extends OfModel {
   text: string;
 }
 
-export interface MeanPatchRequest extends OfModel {
-  /** An encoded picture. */
-  image: Uint8Array;
-  noiseSeed: number;
-}
+export interface ImageFeaturesRequest extends FeaturesRequest, OfModel {}
 
 export interface ImageDistanceRequest extends OfModel {
   /** Encoded pictures. */
@@ -54,7 +51,7 @@ export interface Tasks {
   generate: { request: GenerateRequest; result: GenerateReply };
   embedImage: { request: EmbedImageRequest; result: Float32Array };
   embedText: { request: EmbedTextRequest; result: Float32Array };
-  meanPatch: { request: MeanPatchRequest; result: Float32Array };
+  imageFeatures: { request: ImageFeaturesRequest; result: Float32Array };
   imageDistance: { request: ImageDistanceRequest; result: number };
   answer: { request: AnswerRequest; result: WrittenFeedback };
   probabilityOfYes: { request: YesRequest; result: number };

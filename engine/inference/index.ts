@@ -4,5 +4,6 @@ export type { GenerateReply, GenerateRequest } from './host-protocol.js';
 export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './pipelines/checkpoint.js';
 export { addToPack, checkModels, type CheckedModel, type PackClaims } from './make-pack.js';
 export { checkModelFolder, modelDigest, MODEL_KINDS, type ModelKind } from './model-folder.js';
-export { isPack, loadPack, packProblems, readPack, verifyPack, type PackEntry } from './pack.js';
+export { measuredLosses, isPack, loadPack, packProblems, readPack, verifyPack, type PackEntry } from './pack.js';
+export { loadOptPrompt } from './opt-prompt.js';
 export { runtimeOf } from './runtime.js';

@@ -9,7 +9,7 @@ import type {
   GenerateReply,
   GenerateRequest,
   ImageDistanceRequest,
-  MeanPatchRequest,
+  ImageFeaturesRequest,
   Task,
   TaskName,
   Tasks,
@@ -112,8 +112,8 @@ export class InferenceHost {
   }
 
   /** Mean feature of a picture's visible patches by ViT-MAE. */
-  meanPatch(request: MeanPatchRequest, options: RequestOptions = {}): Promise<Float32Array> {
-    return this.enqueue('meanPatch', request, options);
+  imageFeatures(request: ImageFeaturesRequest, options: RequestOptions = {}): Promise<Float32Array> {
+    return this.enqueue('imageFeatures', request, options);
   }
 
   /** How far two pictures lie apart by a model that sees both, such as LPIPS. */

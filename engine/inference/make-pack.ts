@@ -18,6 +18,8 @@ export interface PackClaims {
   madeBy?: string;
   /** Artifact digests of dataset pictures that the models saw in training: those items are in no mean. */
   trainedOn: Digest[];
+  /** Texts that a critic was taught with: a report tells how much of them it repeats. */
+  trainingFeedback?: string[];
   /** Of models that a training made: what from, with which parameters, by which code. */
   lineage?: Record<string, unknown>;
 }
@@ -90,7 +92,11 @@ async function describe(model: CheckedModel, packFolder: string, claims: PackCla
     licence: claims.licence ?? old?.licence ?? (await cardLicence(model.folder)) ?? 'unknown',
     madeBy: claims.madeBy ?? old?.madeBy ?? `exported by ${told(graphs.map(({ producer }) => producer)) || 'an unknown program'}`,
     files,
-    trainedOn: { ...old?.trainedOn, digests: [...new Set([...(old?.trainedOn.digests ?? []), ...claims.trainedOn])] },
+    trainedOn: {
+      ...old?.trainedOn,
+      digests: [...new Set([...(old?.trainedOn.digests ?? []), ...claims.trainedOn])],
+      ...(claims.trainingFeedback ? { feedback: claims.trainingFeedback } : {}),
+    },
     ...(claims.lineage ? { lineage: claims.lineage } : {}),
   };
 }

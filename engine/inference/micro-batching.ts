@@ -26,7 +26,7 @@ export function batchKey({ name, request }: Task): string | null {
     }
     case 'embedImage':
     case 'embedText':
-    case 'meanPatch':
+    case 'imageFeatures':
     case 'imageDistance':
       return JSON.stringify([name, request.model, request.batching]);
     case 'answer':

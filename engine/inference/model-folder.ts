@@ -122,7 +122,7 @@ const LAYOUTS: Record<ModelKind, Layout> = {
     command: 'python models/export/export_lpips.py --net alex --backbone <torchvision weights> --heads <lpips weights> --out <folder>',
   },
   'causal-lm': {
-    files: ['config.json', graph('decoder_model_merged', 'model'), ['tokenizer.json', 'merges.txt'], 'tokenizer_config.json'],
+    files: ['config.json', ['tokenizer.json', 'merges.txt'], 'tokenizer_config.json'],
     command: 'optimum-cli export onnx --model <model> --task text-generation-with-past <folder>',
   },
   blip2: {
@@ -189,6 +189,13 @@ async function namedParts(folder: string, kind: ModelKind, present: string[]): P
       const { is_encoder_decoder: own, text_config: text } = await read('config.json');
       const isEncoderDecoder = own === true || (text as { is_encoder_decoder?: boolean } | undefined)?.is_encoder_decoder === true;
       return isEncoderDecoder ? [...beside, graph('encoder_model')] : beside;
+    }
+    case 'causal-lm': {
+      const isSoft = (await read('prompt.json'))['image'] === 'soft';
+      const graphs = isSoft
+        ? ['decoder_model', 'embed_tokens', 'image_projection'].map((name) => graph(name))
+        : [graph('decoder_model_merged', 'model')];
+      return [...beside, ...graphs];
     }
     default:
       return beside;

@@ -3,11 +3,20 @@ import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
 import { fileExists } from './file-exists.js';
+import { MEASURED_LOSSES, type MeasuredLosses } from '../../core/recipe.js';
 import type { Digest } from '../../core/types.js';
 import { fileSha256 } from './model-folder.js';
-import { readModelJson } from './model-json.js';
+import { readModelConfig, readModelJson } from './model-json.js';
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value), 'sha256:<64 hex digits>');
+
+const loss = z.number().nullish();
+const measuredSchema = z.looseObject({
+  trainLoss: loss,
+  validationLoss: loss,
+  validationLossWithAnotherItemsPicture: loss,
+  validationLossWithoutPicture: loss,
+});
 
 const entrySchema = z.looseObject({
   /** Folder, relative to the pack's. */
@@ -23,10 +32,14 @@ const entrySchema = z.looseObject({
     .looseObject({
       /** Artifact digests of dataset pictures that the model saw in training. */
       digests: z.array(digest).default([]),
+      /** Texts that a critic was taught with, each once: the report tells how much of them it repeats. */
+      feedback: z.array(z.string()).optional(),
       /** Training data that was drawn on the fly and is no dataset item. */
       drawn: z.string().optional(),
     })
     .default({ digests: [] }),
+  /** Losses a token that its training measured. */
+  measured: measuredSchema.optional(),
 });
 const packSchema = z.looseObject({
   name: z.string(),
@@ -56,6 +69,17 @@ export async function readPack(modelFolder: string): Promise<PackEntry | null> {
   if (!(await isPack(folder))) return null;
   const pack = await loadPack(folder);
   return Object.values(pack.models).find((entry) => resolve(folder, entry.path) === model) ?? null;
+}
+
+/**
+ * The losses that a model's training measured, as its pack says, else `measured.json` in its folder; `undefined` where neither says any.
+ * Throws InvalidInput when that file cannot be used.
+ */
+export async function measuredLosses(modelFolder: string, entry: PackEntry | null): Promise<MeasuredLosses | undefined> {
+  const file = join(modelFolder, 'measured.json');
+  const told = entry?.measured ?? ((await fileExists(file)) ? await readModelConfig(file, measuredSchema) : {});
+  const known = MEASURED_LOSSES.flatMap((name) => (typeof told[name] === 'number' ? [[name, told[name]] as const] : []));
+  return known.length === 0 ? undefined : Object.fromEntries(known);
 }
 
 /** Whether a folder has a `pack.json`. */

@@ -7,6 +7,15 @@ import { loadPreprocessor, pixelValues, type Preprocessor } from './pixel-values
 import type { Sessions } from './sessions.js';
 import { TorchRandom } from './torch-random.js';
 
+export interface FeaturesRequest {
+  /** An encoded picture. */
+  image: Uint8Array;
+  /** Torch's: the mask's noise is `torch.rand(1, patches)` with it. */
+  noiseSeed: number;
+  /** Absent: the mean of the features. */
+  all?: true;
+}
+
 /**
  * ViT-MAE's encoder (He et al., arXiv 2111.06377) with the mask's noise as an input of the graph: it keeps the quarter of the
  * patches whose noise is lowest, so that a picture of 196 patches gives 49 features and the class token's.
@@ -44,11 +53,8 @@ export class VitMae {
     return new VitMae(model, preprocessor, sessions);
   }
 
-  /**
-   * Mean over the visible patches' and the class token's features: float32 [width] for each picture.
-   * `noiseSeed`: torch's; the noise is `torch.rand(1, patches)` with it.
-   */
-  async meanPatches(pictures: ReadonlyArray<{ image: Uint8Array; noiseSeed: number }>, batching: Batching): Promise<Float32Array[]> {
+  /** For each picture the class token's and the visible patches' features: their mean, float32 [width], or row by row. */
+  async features(pictures: readonly FeaturesRequest[], batching: Batching): Promise<Float32Array[]> {
     const feeds: Feed[] = [];
     for (const { image, noiseSeed } of pictures) {
       const { data, height, width } = await pixelValues(image, this.preprocessor);
@@ -56,9 +62,9 @@ export class VitMae {
       const noise = Float32Array.from({ length: this.patches() }, () => random.uniform());
       feeds.push({ pixel_values: { values: data, dims: [1, 3, height, width] }, noise: { values: noise, dims: [1, noise.length] } });
     }
-    return (await this.batcher.run(feeds, batching)).map(({ data: states, dims }) => {
+    return (await this.batcher.run(feeds, batching)).map(({ data: states, dims }, i) => {
       checkFinite(states, "the image's features");
-      return meanRow(states, dims.at(-1)!);
+      return pictures[i]!.all ? states : meanRow(states, dims.at(-1)!);
     });
   }
 

@@ -18,7 +18,7 @@ export interface References {
 }
 
 /**
- * Everything that a run's index and items refer to: true images, pictures, feedback, the steps behind them, the outputs of
+ * Everything that a run's manifest, index and items refer to: what its models were taught with, true images, pictures, feedback, the steps behind them, the outputs of
  * those, and what they say that they are derived from; also every step that the ledger names, so those of items that failed and of embeddings
  * that only scores read.
  */
@@ -32,6 +32,9 @@ export async function collectReferences(store: Store, runId: string): Promise<Re
     for (const parent of ref.derivedFrom) digests.add(parent);
   };
 
+  for (const { trainingFeedback } of Object.values((await run.readManifest())?.models ?? {})) {
+    if (trainingFeedback !== undefined) digests.add(trainingFeedback);
+  }
   const summary = await run.readIndexSummary();
   for (let offset = 0; offset < (summary?.items ?? 0); offset += PAGE) {
     for (const item of await run.readIndexRange(offset, PAGE)) refer(item.trueImage);
@@ -45,6 +48,7 @@ export async function collectReferences(store: Store, runId: string): Promise<Re
     for (const round of record ? roundsOf(record) : []) {
       refer(round.image);
       refer(round.feedback?.ref);
+      for (const { image, feedback } of round.candidates ?? []) for (const ref of [image, feedback.ref]) refer(ref);
       for (const part of round.prompt.parts) refer(part.ref);
       for (const step of Object.values(round.steps)) steps.add(step);
     }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
+import { SPLITS, type FeedbackSplit } from '../datasets/feedback-rows.js';
 
 const digest = z.custom<Digest>(
   (value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value),
@@ -11,17 +12,13 @@ const digest = z.custom<Digest>(
 const text = z.string().min(1, 'expected a text that is not empty');
 
 const setSchema = z.looseObject({ version: z.literal(1), digest });
-const rowSchema = z.looseObject({ file_name: text, id: text, caption: text, feedback: text, itemDigest: digest });
-
-export const SPLITS = ['train', 'validation'] as const;
+const rowSchema = z.looseObject({ file_name: text, id: text, caption: text, feedback: text, itemDigest: digest.nullable() });
 
 /** What a training needs to know of its feedback set before the program reads it. */
 export interface FeedbackSetFolder {
   /** Of its rows, as its maker says. */
   digest: Digest;
-  examples: Record<(typeof SPLITS)[number], number>;
-  /** Of all items in it, each once: what the model must not be judged on. */
-  items: Digest[];
+  examples: Record<FeedbackSplit, number>;
 }
 
 /**
@@ -32,24 +29,24 @@ export async function readFeedbackSetFolder(folder: string): Promise<FeedbackSet
   const file = join(folder, 'feedback-set.json');
   const set = checked(setSchema, await readText(file), file);
   const examples = { train: 0, validation: 0 };
-  const splitOf = new Map<Digest, string>();
+  const splitOf = new Map<string, FeedbackSplit>();
   for (const split of SPLITS) {
     const name = join(folder, split, 'metadata.jsonl');
     const lines = (await readText(name)).split('\n');
     for (const [i, line] of lines.entries()) {
       if (line.trim() === '') continue;
-      const { itemDigest, id } = checked(rowSchema, line, `${name}:${i + 1}`);
-      const other = splitOf.get(itemDigest) ?? split;
+      const { id } = checked(rowSchema, line, `${name}:${i + 1}`);
+      const other = splitOf.get(id) ?? split;
       if (other !== split)
         throw new InvalidInput(`${name}:${i + 1}: id: item ${id} stands in ${other} too; a split shares no item with another`);
-      splitOf.set(itemDigest, split);
+      splitOf.set(id, split);
       examples[split] += 1;
     }
     if (examples[split] === 0) {
       throw new InvalidInput(`${name} has no rows; training needs both splits: make the set with more items or a larger validation share`);
     }
   }
-  return { digest: set.digest, examples, items: [...splitOf.keys()] };
+  return { digest: set.digest, examples };
 }
 
 async function readText(file: string): Promise<string> {

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { armSource, gridCells, isTrained, type CellOutcome, type TrainedCell, type TrainingManifest } from '../../core/training.js';
-import type { Digest } from '../../core/types.js';
+import type { Taught } from '../datasets/index.js';
 import { addToPack, checkModelFolder, type ModelKind } from '../inference/index.js';
 import type { CurvePoint } from '../storage/training-files.js';
 import { curveChart } from './curve-chart.js';
@@ -14,8 +14,8 @@ export interface TrainingPackInput {
   largestDifference: number;
   /** As measure.py wrote it. */
   measured: unknown;
-  /** Digests of the dataset items that the model saw: `itemDigest` of both splits' rows. */
-  trainedOn: Digest[];
+  /** What it was taught with; validation counts among the items, for the model was chosen by it. */
+  taught: Taught;
 }
 
 const MODEL_KIND: Record<TrainingManifest['recipe']['kind'], ModelKind> = { opt: 'causal-lm', 'opt-soft': 'causal-lm', blip2: 'blip2' };
@@ -43,7 +43,8 @@ export async function makeTrainingPack(folder: string, input: TrainingPackInput)
   await addToPack([{ folder: model, kind, problems: [], command: '' }], {
     licence: base.licence ?? 'unknown',
     madeBy: `refineloop train (${software.name} ${software.version})`,
-    trainedOn: input.trainedOn,
+    trainedOn: [...base.trainedOn, ...input.taught.items],
+    trainingFeedback: input.taught.feedback,
     lineage,
   });
   const picture = curveChart(curve, chosen.bestStep);

@@ -72,9 +72,9 @@ class Embeddings(nn.Module):
 class CausalDecoder(nn.Module):
     """`inputs_embeds` [b, n, d] and keys and values [b, heads, past, d] layer by layer -> `logits`, and those with n more."""
 
-    def __init__(self, model: Blip2ForConditionalGeneration) -> None:
+    def __init__(self, language_model: PreTrainedModel) -> None:
         super().__init__()
-        self.language_model = model.language_model
+        self.language_model = language_model
 
     def forward(self, inputs_embeds: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
         length, before = inputs_embeds.shape[1], past[0].shape[2]
@@ -176,9 +176,29 @@ def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str
         onnx.save_model(onnx.load(file), path, **beside)
 
 
+def export_causal(language_model: PreTrainedModel, folder: Path) -> None:
+    """`embed_tokens.onnx` and a `decoder_model.onnx` that takes vectors: what stands between the words need be no words."""
+    config, dtype = language_model.config, language_model.dtype
+    rows = {0: "batch_size", 1: "sequence_length"}
+    ids = torch.randint(0, config.vocab_size, (2, 5))
+    export_graph(Embeddings(language_model), {"input_ids": ids}, ["inputs_embeds"],
+                 {"input_ids": rows, "inputs_embeds": rows}, folder / "embed_tokens.onnx")  # fmt: skip
+    layers, count, width = config.num_hidden_layers, config.num_attention_heads, config.hidden_size
+    past, present = key_value_names("past_key_values", layers), key_value_names("present", layers)
+    embeds = torch.randn(2, 9, language_model.get_input_embeddings().embedding_dim, dtype=dtype)
+    kept = {name: torch.randn(2, count, 3, width // count, dtype=dtype) for name in past}
+    axes = {"inputs_embeds": rows, "logits": rows, **dict.fromkeys([*past, *present], {0: "batch_size", 2: "past_sequence_length"})}
+    export_graph(CausalDecoder(language_model), {"inputs_embeds": embeds, **kept}, ["logits", *present], axes, folder / "decoder_model.onnx")
+
+
 def export_blip2(source: Path, out: Path, dtype: torch.dtype = torch.float32) -> None:
     model = Blip2ForConditionalGeneration.from_pretrained(source, dtype=dtype, attn_implementation="eager").eval()
-    vision, text, folder = model.config.vision_config, model.language_model.config, out / "onnx"
+    export_model(model, source, out)
+
+
+def export_model(model: Blip2ForConditionalGeneration, source: Path, out: Path) -> None:
+    """Preprocessor and tokenizer are those of `source`."""
+    vision, text, folder, dtype = model.config.vision_config, model.language_model.config, out / "onnx", model.language_model.dtype
     queries, width = model.config.num_query_tokens, text.hidden_size
     # Whether a T5 scales before its head: transformers 5 says it in a field of its own, and ties the embeddings either way.
     text.tie_word_embeddings = getattr(text, "scale_decoder_outputs", text.tie_word_embeddings)
@@ -187,21 +207,16 @@ def export_blip2(source: Path, out: Path, dtype: torch.dtype = torch.float32) ->
     patches = (vision.image_size // vision.patch_size) ** 2 + 1
     pixels = torch.randn(2, 3, vision.image_size, vision.image_size, dtype=dtype)
     embeds = torch.randn(2, queries + 5, width, dtype=dtype)
-    ids = torch.randint(0, text.vocab_size, (2, 5))
     export_graph(VisionModel(model), {"pixel_values": pixels}, ["last_hidden_state"],
                  {"pixel_values": batch, "last_hidden_state": batch}, folder / "vision_model.onnx")  # fmt: skip
     export_graph(QFormer(model), {"image_embeds": torch.randn(2, patches, vision.hidden_size, dtype=dtype)}, ["language_model_inputs"],
                  {"image_embeds": batch, "language_model_inputs": batch}, folder / "qformer.onnx")  # fmt: skip
-    export_graph(Embeddings(model), {"input_ids": ids}, ["inputs_embeds"],
-                 {"input_ids": rows, "inputs_embeds": rows}, folder / "embed_tokens.onnx")  # fmt: skip
     if model.config.use_decoder_only_language_model:
-        layers, count = text.num_hidden_layers, text.num_attention_heads
-        past, present = key_value_names("past_key_values", layers), key_value_names("present", layers)
-        grown = {0: "batch_size", 2: "past_sequence_length"}
-        kept = {name: torch.randn(2, count, 3, width // count, dtype=dtype) for name in past}
-        axes = {"inputs_embeds": rows, "logits": rows, **dict.fromkeys([*past, *present], grown)}
-        export_graph(CausalDecoder(model), {"inputs_embeds": embeds, **kept}, ["logits", *present], axes, folder / "decoder_model.onnx")
+        export_causal(model.language_model, folder)
     else:
+        ids = torch.randint(0, text.vocab_size, (2, 5))
+        export_graph(Embeddings(model), {"input_ids": ids}, ["inputs_embeds"],
+                     {"input_ids": rows, "inputs_embeds": rows}, folder / "embed_tokens.onnx")  # fmt: skip
         layers, count = text.num_decoder_layers, text.num_heads
         past, present = key_value_names("past_key_values", layers, ".decoder"), key_value_names("present", layers, ".decoder")
         cross, crossed = key_value_names("past_key_values", layers, ".encoder"), key_value_names("present", layers, ".encoder")

@@ -14,12 +14,15 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 17
 # Below this many elements (biases, norms) half precision saves nothing worth its rounding.
 MINIMUM_HALF_ELEMENTS = 256
+# Protobuf's limit is 2 GiB a file; the graph itself needs some room.
+LARGEST_FILE = 1_900_000_000
 
 
 def store_half(path: Path) -> None:
     """Rewrites the file so that large float32 weights lie in it as float16, each followed by a cast back to float32.
 
-    The arithmetic stays float32 (ONNX Runtime folds the casts at load), so only the rounding of the weights is lost.
+    The arithmetic stays float32 (ONNX Runtime folds the casts at load), so only the rounding of the weights is lost. What is too large for one file
+    lies beside it as `<name>_data`.
     """
     model = onnx.load(path)
     graph = model.graph
@@ -35,8 +38,11 @@ def store_half(path: Path) -> None:
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(initializers)
     graph.node.extend(casts + nodes)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+    beside = path.with_name(f"{path.name}_data")
+    beside.unlink(missing_ok=True)
+    is_large = model.ByteSize() > LARGEST_FILE
+    onnx.save_model(model, path, **({"save_as_external_data": True, "location": beside.name} if is_large else {}))
+    onnx.checker.check_model(str(path))
 
 
 def round_to_half(model: torch.nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,8 @@ import torch
 from diffusers import DDIMScheduler
 from tokenizers import Tokenizer
 
+from item_seed import item_seed  # noqa: F401  who makes pictures also seeds them
 from onnx_files import open_session
-
-
-def item_seed(run_seed: int, item_id: str, draw: int = 0) -> int:
-    """The first four bytes, big-endian, of SHA-256 of `seed\\nid\\ndraw`: the seed that a run gives to an item."""
-    return int.from_bytes(hashlib.sha256(f"{run_seed}\n{item_id}\n{draw}".encode()).digest()[:4], "big")
 
 
 class OnnxPipeline:

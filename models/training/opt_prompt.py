@@ -4,6 +4,8 @@ A picture stands in the prompt as one token a feature: `[scale x value]`, here t
 real numbers, so two things have to be pinned down that the paper leaves open: negative numbers, and numbers beyond the
 vocabulary. `wrap` takes both modulo the vocabulary's size, so -1 is its last id; different values keep different ids as long as they
 differ by less than a vocabulary. The ids share the embedding table with the words, as in the paper.
+
+With `"image": "soft"` vectors stand there instead, which a trained projection makes of the features.
 """
 
 from __future__ import annotations
@@ -25,29 +27,57 @@ PROMPT = {
     "outOfVocabulary": "wrap",
     "bos": True,
 }
+ROUNDING = {"trunc": np.trunc, "floor": np.floor, "round": np.rint}
+READINGS = {
+    "rounding": list(ROUNDING),
+    "negative": ["wrap", "clamp", "abs"],
+    "outOfVocabulary": ["wrap", "clamp"],
+    "bos": [True, False],
+    "image": ["tokens", "soft"],
+}
 
 
-def write_prompt(folder: Path) -> None:
-    (folder / "prompt.json").write_text(json.dumps(PROMPT, indent=2) + "\n")
+def write_prompt(folder: Path, prompt: dict = PROMPT) -> None:
+    (folder / "prompt.json").write_text(json.dumps(prompt, indent=2) + "\n")
 
 
 def read_prompt(folder: Path) -> dict:
-    prompt = json.loads((folder / "prompt.json").read_text())
-    unknown = {key: prompt[key] for key in ("rounding", "negative", "outOfVocabulary", "bos") if prompt[key] != PROMPT[key]}
-    if unknown:
-        raise ValueError(f"{folder / 'prompt.json'}: training reads only {PROMPT}, not {unknown}")
+    """What stands beside a model; without the file, the paper's prompt. Raises ValueError, which names file and field."""
+    file = folder / "prompt.json"
+    prompt = {**PROMPT, **(json.loads(file.read_text()) if file.exists() else {})}
+    for key, known in READINGS.items():
+        if prompt.get(key, known[0]) not in known:
+            raise ValueError(f"{file}: {key} is {prompt[key]!r}; known are {', '.join(map(repr, known))}")
+    if reason := template_problem(prompt["template"]):
+        raise ValueError(f"{file}: template {reason}")
     return prompt
 
 
-def feature_ids(features: np.ndarray, vocab_size: int, scale: float = 1000) -> list[int]:
-    """float32 [d] -> d ids: integer part of scale x value (in float32), modulo the vocabulary."""
-    scaled = np.trunc(np.float32(scale) * features.astype(np.float32)).astype(np.int64)
-    return [int(i) for i in np.mod(scaled, vocab_size)]
+def template_problem(template: str) -> str | None:
+    caption, image = template.find("{caption}"), template.find("{image}")
+    whole = template.count("{caption}") == template.count("{image}") == 1 and caption < image
+    return None if whole else "must hold {caption} and then {image}, each once"
+
+
+def feature_ids(features: np.ndarray, vocab_size: int, prompt: dict = PROMPT) -> list[int]:
+    """float32 [d] -> d ids: scale x value (in float32) as a whole number inside the vocabulary."""
+    scaled = ROUNDING[prompt["rounding"]](np.float32(prompt["scale"]) * features.astype(np.float32)).astype(np.int64)
+    if prompt["negative"] == "abs":
+        scaled = np.abs(scaled)
+    wrapped, clamped = np.mod(scaled, vocab_size), np.clip(scaled, 0, vocab_size - 1)
+    clamps = np.where(scaled < 0, prompt["negative"] == "clamp", prompt["outOfVocabulary"] == "clamp")
+    return np.where(clamps, clamped, wrapped).tolist()
+
+
+def text_ids(tokenizer: PreTrainedTokenizerBase, caption: str, prompt: dict = PROMPT) -> tuple[list[int], list[int]]:
+    """Ids before, BOS first, and after the picture. The texts are encoded apart, without special tokens."""
+    before, after = prompt["template"].split("{image}")
+    words = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
+    begin = [tokenizer.bos_token_id] if prompt["bos"] else []
+    return [*begin, *words(before.replace("{caption}", caption))], words(after)
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, caption: str, features: np.ndarray, vocab_size: int, prompt: dict = PROMPT) -> list[int]:
-    """Ids of the whole prompt, BOS first. The texts around the picture are encoded apart, without special tokens."""
-    before, after = prompt["template"].split("{image}")
-    words = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
-    image = feature_ids(features, vocab_size, prompt["scale"])
-    return [tokenizer.bos_token_id, *words(before.replace("{caption}", caption)), *image, *words(after)]
+    """Ids of the whole prompt."""
+    before, after = text_ids(tokenizer, caption, prompt)
+    return [*before, *feature_ids(features, vocab_size, prompt), *after]

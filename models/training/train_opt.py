@@ -16,11 +16,12 @@ import numpy as np
 import onnxruntime
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from torch import Tensor, nn
-from transformers import DynamicCache, OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
+from torch import Tensor
+from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
 from encoder_data import to_pixel_values
 from onnx_files import export, open_session, round_to_half
+from opt_decoder import decoder_graph
 from opt_prompt import PROMPT, prompt_ids, write_prompt
 from train_vit_mae import enlarge
 
@@ -133,54 +134,12 @@ def train(model: OPTForCausalLM, examples: Examples, train_set: np.ndarray, held
     model.load_state_dict(best_state)
 
 
-class Decoder(nn.Module):
-    """`input_ids`, `attention_mask`, keys and values of what came before -> `logits`, keys and values of all."""
-
-    def __init__(self, model: OPTForCausalLM) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
-        cache = DynamicCache()
-        for layer in range(len(past) // 2):
-            cache.update(past[2 * layer], past[2 * layer + 1], layer)
-        output = self.model(input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache, use_cache=True)
-        present = [tensor for layer in output.past_key_values.layers for tensor in (layer.keys, layer.values)]
-        return (output.logits, *present)
-
-
-def export_decoder(model: OPTForCausalLM, out: Path) -> float:
-    layers, heads = CONFIG.num_hidden_layers, CONFIG.num_attention_heads
-    width = CONFIG.hidden_size // heads
-    names = [f"{layer}.{kind}" for layer in range(layers) for kind in ("key", "value")]
-    inputs = {
-        "input_ids": torch.randint(4, VOCABULARY, (2, 3)),
-        "attention_mask": torch.ones(2, 8, dtype=torch.int64),
-        **{f"past_key_values.{name}": torch.randn(2, heads, 5, width) for name in names},
-    }
-    past_axes = {f"past_key_values.{name}": {0: "batch_size", 2: "past_sequence_length"} for name in names}
-    present_axes = {f"present.{name}": {0: "batch_size", 2: "total_sequence_length"} for name in names}
-    return export(
-        Decoder(model),
-        inputs,
-        ["logits", *present_axes],
-        {
-            "input_ids": {0: "batch_size", 1: "sequence_length"},
-            "attention_mask": {0: "batch_size", 1: "total_sequence_length"},
-            "logits": {0: "batch_size", 1: "sequence_length"},
-            **past_axes,
-            **present_axes,
-        },
-        out / "onnx" / "model.onnx",
-    )
-
-
 def save(model: OPTForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, torch_out: Path) -> None:
     model.eval()
     model.save_pretrained(torch_out)
     tokenizer.save_pretrained(torch_out)
     write_prompt(torch_out)
-    error = export_decoder(model, out)
+    error = export(*decoder_graph(model), out / "onnx" / "model.onnx")
     tokenizer.save_pretrained(out)
     write_prompt(out)
     config = model.config.to_dict()

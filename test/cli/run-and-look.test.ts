@@ -242,6 +242,23 @@ test('report --policy looks at the run under another stop, beside its own report
   expect(held.arms.map(({ copied }) => copied && [copied.verbatim, copied.texts])).toEqual([null, [1, 3], expect.anything()]);
 });
 
+test('export --as feedback-set writes what a person’s words teach, and the report holds an arm against it', async () => {
+  const dest = join(folder, 'set');
+  const set = await cliJson<{ counts: Record<string, number>; arm: string; left: unknown[] }>(
+    on('export', 'one', dest, '--as', 'feedback-set', '--seed', '7', '--validation', '0.34'),
+  );
+  expect(set).toMatchObject({ arm: 'written', counts: { train: 2, validation: 1 }, left: [] });
+  const held = await cliJson<{ arms: Array<{ copied: { verbatim: number; texts: number } | null }> }>(
+    on('report', 'one', '--feedback-set', dest, '--out', join(folder, 'held-set')),
+  );
+  expect(held.arms.map(({ copied }) => copied && [copied.verbatim, copied.texts])).toEqual([null, [2, 3], [2, 3]]);
+  const refused = await cli(on('export', 'one', join(folder, 'pictures'), '--n', '2'));
+  expect({ code: refused.code, stderr: refused.stderr }).toEqual({
+    code: 2,
+    stderr: expect.stringContaining('--n is for --as feedback-set'),
+  });
+});
+
 test.each([
   ['stop.targt=0.3', /stop\.targt: did you mean stop\.target\?/],
   ['rounds=3', /rounds: .*takes a run of its own/],

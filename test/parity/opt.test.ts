@@ -24,7 +24,7 @@ test.each(cases)(
 test('the mean of what ViT-MAE sees, under noise with a seed', async () => {
   const encoder = await VitMae.load(packPath('vit-mae'), new Sessions(options));
   const [image, { noiseSeed }] = [Buffer.from(meanPatch.pngBase64, 'base64'), meanPatch];
-  const means = await encoder.meanPatches(
+  const means = await encoder.features(
     [noiseSeed, noiseSeed + 1].map((seed) => ({ image, noiseSeed: seed })),
     'exact',
   );

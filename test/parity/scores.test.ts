@@ -85,7 +85,7 @@ describe('embeddings and scores, within 1e-5', () => {
   test.each(Object.keys(goldens.vitMae))("%s: the mean of transformers' features under torch's noise", async (name) => {
     const encoder = await VitMae.load(folder(name), sessions);
     const expected = Object.entries(goldens.vitMae[name]!);
-    const means = await encoder.meanPatches(
+    const means = await encoder.features(
       expected.map(([one]) => ({ image: picture(one), noiseSeed: 0 })),
       'exact',
     );

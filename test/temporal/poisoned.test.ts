@@ -59,10 +59,11 @@ test('the rest is exported, in dataset order, as a dataset that can be run on', 
     rows: 2 * (ITEMS - 2),
     skipped: POISONED.map((source) => ({ source, reason: expect.stringContaining('StorageUnavailable in embed') })),
   });
-  const rows = before.lines.map((line) => JSON.parse(line) as { id: string; file_name: string; text: string; image: Digest });
+  const rows = before.lines.map((line) => JSON.parse(line) as { id: string; file_name: string; text: string; pictureDigest: Digest });
   const ids = rows.map(({ id }) => id);
   expect(ids).toEqual([...ids].sort());
-  for (const { file_name, image } of rows) expect(readFileSync(join(before.dest, file_name))).toEqual(readFileSync(pathOf(image)));
+  for (const { file_name, pictureDigest } of rows)
+    expect(readFileSync(join(before.dest, file_name))).toEqual(readFileSync(pathOf(pictureDigest)));
   const again = writeRecipe(scratch(), { dataset: { uri: before.dest }, arms: [CONTROL, WRITTEN] });
   expect(await cliJson(['plan', again, '--store', join(folder, 'other')])).toMatchObject({ items: rows.length });
 
@@ -104,7 +105,7 @@ test('once the cause is mended, retry executes what failed and what depends on i
   // Everything in the store is this run's, and verify reads it all: also what only scores are made from.
   const blobs = readdirSync(join(store, 'blobs'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   expect(await cliJson(on('verify', 'poisoned'))).toMatchObject({ checked: blobs.length, corrupt: [], missing: [] });
-  const { image } = JSON.parse(after.lines[0]!) as { image: Digest };
+  const { pictureDigest: image } = JSON.parse(after.lines[0]!) as { pictureDigest: Digest };
   renameSync(pathOf(image), `${pathOf(image)}.away`);
   const without = await exported('without');
   expect(without.said.skipped[0]).toEqual({ source: expect.any(String), reason: expect.stringContaining(image) });

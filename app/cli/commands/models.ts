@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Option, type Command } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
 import type { Digest } from '../../../core/types.js';
-import { loadImage, readDataset } from '../../../engine/datasets/index.js';
+import { loadImage, readDataset, readTaught } from '../../../engine/datasets/index.js';
 import { addToPack, checkModels, isPack, loadPack, MODEL_KINDS, packProblems, type ModelKind } from '../../../engine/inference/index.js';
 import { digestOfBytes } from '../../../engine/storage/index.js';
 import { recipeSchema } from '../../recipe/index.js';
@@ -35,7 +35,7 @@ export function modelsCommands(program: Command): void {
     .addOption(new Option('--kind <kind>', 'what the model is, where its folder does not tell').choices(MODEL_KINDS))
     .option('--licence <id>', 'SPDX identifier (default: what the model card says)')
     .option('--made-by <text>', 'how it was made, such as the export command')
-    .option('--trained-on <dataset>', 'pictures that it was trained on: those items are left out of every mean')
+    .option('--trained-on <dataset>', 'pictures, or the feedback set, that it was trained on: those items are left out of every mean')
     .option('--split <name>', 'split of that dataset')
     .action(add);
 }
@@ -106,7 +106,9 @@ async function add(path: string, options: AddOptions): Promise<void> {
     throw new FoundWrong(`nothing was written: ${incomplete.map(({ folder }) => shown(folder)).join(', ')} cannot be used`);
   }
   const { kind: _, trainedOn, split, json, ...claims } = options;
-  const { folder } = await addToPack(models, { ...claims, trainedOn: await picturesOf(trainedOn, split) });
+  const taught = trainedOn === undefined ? null : await readTaught(resolve(trainedOn));
+  const known = taught ? { trainedOn: taught.items, trainingFeedback: taught.feedback } : { trainedOn: await picturesOf(trainedOn, split) };
+  const { folder } = await addToPack(models, { ...claims, ...known });
   if (json) return printJson({ pack: join(folder, 'pack.json'), models });
   for (const model of models) print(`${shown(model.folder)}: ${model.kind}, complete`);
   print(`written: ${shown(join(folder, 'pack.json'))}; a recipe names the model's folder`);

@@ -36,7 +36,7 @@ export function reportCommand(program: Command): void {
       (text: string, before: string[]) => [...before, text],
       [],
     )
-    .option('--feedback-set <file>', 'a .txt, .jsonl or .csv of feedback: how much of it each arm’s feedback copies');
+    .option('--feedback-set <path>', 'a feedback set’s folder, or a .txt, .jsonl or .csv: how much of it each arm’s feedback copies');
   withCommonOptions(command).action(async (runId: string, options: ReportOptions) => {
     const { run, store } = await openRun(runId, options);
     const input = await asked(await reportInput(store, runId), options);

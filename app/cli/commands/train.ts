@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { InvalidInput } from '../../../core/errors.js';
 import { armSource, trainingWorkflowId, type TrainingManifest, type TrainingResult } from '../../../core/training.js';
 import { storeUri } from '../../../engine/storage/index.js';
 import { trainerPython } from '../../../engine/training/index.js';
-import { prepareTraining, type PreparedTraining, type PrepareTrainingOptions } from '../../client/prepare-training.js';
+import { prepareTraining, type PreparedTraining } from '../../client/prepare-training.js';
 import { claimTraining, startTraining, waitForTraining, writePack, type TrainingName } from '../../client/train.js';
 import { getTrainingStatus, type TrainingStatus } from '../../client/training-status.js';
 import { loadTrainingRecipe } from '../../recipe/index.js';
@@ -35,7 +34,7 @@ async function train(file: string, options: TrainOptions): Promise<void> {
   const { trainer, python, json, detach = false } = options;
   const loaded = await loadTrainingRecipe(file, options.set);
   const store = options.store === undefined ? loaded.storeUri : storeUri(options.store, process.cwd());
-  const prepared = await prepareTraining({ ...loaded, storeUri: store }, { trainingId: options.id, trainer, makeFeedbackSet });
+  const prepared = await prepareTraining({ ...loaded, storeUri: store }, { trainingId: options.id, trainer });
   const name: TrainingName = { storeUri: store, trainingId: prepared.manifest.trainingId };
   const recorded = await claimTraining(prepared);
   if (recorded) {
@@ -65,12 +64,6 @@ async function train(file: string, options: TrainOptions): Promise<void> {
     await finish(prepared, status, { json, ui });
   });
 }
-
-const makeFeedbackSet: PrepareTrainingOptions['makeFeedbackSet'] = async (_store, { run }) => {
-  throw new InvalidInput(
-    `export run ${run} first, with \`refineloop export ${run} DEST --as feedback-set\`, and name it as \`feedback_set\``,
-  );
-};
 
 interface Say {
   json?: boolean;

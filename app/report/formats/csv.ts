@@ -1,3 +1,4 @@
+import { feedbackTable } from '../feedback-facts.js';
 import { exclusion } from '../results.js';
 import type { ResultsDocument } from '../results-document.js';
 
@@ -31,6 +32,17 @@ export function resultsCsv(doc: ResultsDocument): string {
       ]),
     );
     return rounds.length > 0 ? rounds : [[...own, ...Array<null>(header.length - own.length).fill(null)]];
+  });
+  return [header, ...rows].map((row) => `${row.map(cell).join(',')}\r\n`).join('');
+}
+
+/** One row per arm with feedback: what it repeats of its model's training, how it varies, and what the training measured. Shares are from 0 to 1. */
+export function feedbackCsv(doc: ResultsDocument): string {
+  const { arms, facts } = feedbackTable(doc);
+  const header = ['arm', 'oracle', 'placebo_of', 'swap', 'over_other_picture', ...facts.map(({ name }) => name)];
+  const rows = arms.map((arm) => {
+    const over = arm.scores[doc.primary]!.fixed.vsOtherPicture?.mean;
+    return [arm.name, arm.oracle, arm.placeboOf, arm.swap, over, ...facts.map(({ value }) => value(arm))];
   });
   return [header, ...rows].map((row) => `${row.map(cell).join(',')}\r\n`).join('');
 }

@@ -1,7 +1,8 @@
+import { feedbackTable, feedbackVerdicts } from '../feedback-facts.js';
 import { directionNote, formatDelta, formatInterval, formatP, formatScore, shortened } from '../format.js';
 import { headline } from '../headline.js';
 import { exclusion } from '../results.js';
-import { ESTIMANDS, type ItemResult, type PairedResult, type ResultsDocument } from '../results-document.js';
+import { ESTIMANDS, type ArmResult, type ItemResult, type PairedResult, type ResultsDocument } from '../results-document.js';
 
 /** Items shown at each end. */
 const SHOWN = 5;
@@ -17,6 +18,7 @@ export function resultsMarkdown(doc: ResultsDocument): string {
     ...[...doc.deviations, ...notes].map((note) => `> ${text(note)}`),
     ...doc.metrics.map((metric) => armTable(doc, metric)),
     ...curves(doc),
+    ...words(doc),
     ...strata(doc),
     extremes(doc),
     ...listed(
@@ -47,7 +49,7 @@ function armTable(doc: ResultsDocument, metric: string): string {
       const against = (c: (PairedResult & { mean: number | null }) | null | undefined) =>
         c ? `${formatDelta(c.mean, metric)} ${formatInterval(c.ci95, metric)} p ${formatP(c.pAdjusted)}` : '–';
       return [
-        arm.oracle ? `${arm.name} (oracle)` : arm.name,
+        armTitle(arm),
         estimand,
         String(result.n),
         String(arm.generatorCalls),
@@ -97,6 +99,25 @@ function curves({ arms, primary }: ResultsDocument): string[] {
     attainable ? `${(100 * attainable.share).toFixed(0)}%` : '–',
   ]);
   return [`## Round by round: mean gain in ${text(primary)}`, table(header, rows)];
+}
+
+/** What each arm's feedback is like: how much of it was copied, and whether the critic looked. */
+function words(doc: ResultsDocument): string[] {
+  const { arms, facts } = feedbackTable(doc);
+  if (arms.length === 0) return [];
+  const rows = arms.map((arm) => [
+    armTitle(arm),
+    ...facts.map(({ value, shown }) => {
+      const found = value(arm);
+      return typeof found === 'number' ? shown(found) : '–';
+    }),
+  ]);
+  return ['## The feedback', ...feedbackVerdicts(doc).map(text), table(['arm', ...facts.map(({ title }) => title)], rows)];
+}
+
+function armTitle({ name, oracle, swap, placeboOf }: ArmResult): string {
+  if (oracle) return `${name} (oracle)`;
+  return swap === 'picture' ? `${name} (${placeboOf} given another item’s picture)` : name;
 }
 
 function strata({ strata: all, arms, control, primary }: ResultsDocument): string[] {

@@ -69,6 +69,7 @@ function role(arm: ArmResult, doc: ResultsDocument): Markup {
   if (arm.oracle)
     return markup`<span class="tag oracle">oracle</span><span class="minor">saw the true picture:<br />an upper reference</span>`;
   if (arm.name === doc.control) return markup`<span class="minor">fresh seeds</span>`;
+  if (arm.swap === 'picture') return markup`<span class="minor">${arm.placeboOf} given another<br />item’s picture</span>`;
   return arm.placeboOf === null ? markup`` : markup`<span class="minor">placebo of ${arm.placeboOf}</span>`;
 }
 

@@ -56,7 +56,7 @@ function armStyles(doc: ResultsDocument): ArmStyle[] {
     return {
       arm,
       stroke: arm.name === doc.control || hue < 0 ? 'var(--muted)' : `var(--arm-${(hue % HUES) + 1})`,
-      dash: arm.placeboOf !== null || arm.name === doc.control ? '5 4' : undefined,
+      dash: arm.swap === 'picture' ? '2 4' : arm.placeboOf !== null || arm.name === doc.control ? '5 4' : undefined,
     };
   });
 }

@@ -1,3 +1,4 @@
+import { feedbackTable, feedbackVerdicts } from '../feedback-facts.js';
 import { formatDelta, formatInterval, formatSeconds, NONE, shortened } from '../format.js';
 import type { ArmResult, ComparisonResult, ResultsDocument } from '../results-document.js';
 import type { Timings } from '../timings.js';
@@ -42,7 +43,7 @@ export function textTable(label: string, head: readonly string[], rows: readonly
 
 /** What the run shows, from the claim to what speaks against it. */
 export function findings(doc: ResultsDocument, timings: Timings | null, hrefOf: (id: string) => string): Markup {
-  return markup`${gains(doc)} ${arms(doc, timings)} ${rounds(doc)} ${spread(doc)} ${compute(doc, timings)} ${strata(doc)} ${planned(doc)}
+  return markup`${gains(doc)} ${arms(doc, timings)} ${rounds(doc)} ${words(doc)} ${spread(doc)} ${compute(doc, timings)} ${strata(doc)} ${planned(doc)}
   ${uncurable(doc, hrefOf)} ${leftOut(doc, hrefOf)}`;
 }
 
@@ -91,12 +92,6 @@ const FACTS: ReadonlyArray<{ title: string; about: string; cell(arm: ArmResult, 
     cell: ({ cut }) => cut.tokens > 0 && `${cut.tokens} in ${cut.prompts} prompts`,
   },
   {
-    title: 'copied',
-    about: 'n-grams of its feedback that stand in the feedback it is measured against',
-    cell: ({ copied }) =>
-      copied && `${(100 * copied.share).toFixed(0)}% of ${copied.n}-grams; ${copied.verbatim} of ${copied.texts} texts whole`,
-  },
-  {
     title: 'variance: items / seeds',
     about: 'of the gain of one repeat',
     cell: ({ variance }) => variance && `${variance.item.toPrecision(2)} / ${variance.seed.toPrecision(2)}`,
@@ -138,6 +133,27 @@ function rounds(doc: ResultsDocument): Markup | false {
 function retentionWord({ mean, ci95 }: ComparisonResult): string {
   if (mean === null || mean === 0) return 'the last round is the best';
   return ci95 !== null && ci95[1] < 0 ? 'lost again what it had gained' : 'no clear fall';
+}
+
+function words(doc: ResultsDocument): Markup | false {
+  const { arms: shown, facts } = feedbackTable(doc);
+  if (shown.length === 0) return false;
+  const rows = shown.map((arm): Content[] => [
+    arm.name,
+    ...facts.map(({ value, shown: as }) => {
+      const found = value(arm);
+      return typeof found === 'number' ? as(found) : NONE;
+    }),
+  ]);
+  const about = facts.map(({ title, about: meaning }) => `${title}: ${meaning}`).join('. ');
+  return section(
+    'feedback',
+    'The feedback',
+    'How much it varies, what of it was copied from the feedback that its model was trained on, and whether its model looks at the picture.',
+    markup`${feedbackVerdicts(doc).map((verdict) => markup`<p>${verdict}</p>`)}
+      ${textTable('The feedback', ['arm', ...facts.map(({ title }) => title)], rows)}
+      <p class="empty">${about}.</p>`,
+  );
 }
 
 function spread(doc: ResultsDocument): Markup | false {

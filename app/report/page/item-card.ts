@@ -119,6 +119,11 @@ function shot(
           <dd>${round.tokens.used} used, ${round.tokens.cut} cut</dd>
           <dt>prompt</dt>
           <dd>${round.prompt}</dd>
+          ${
+            round.candidates &&
+            markup`<dt>chosen from</dt>
+              ${round.candidates.map(({ feedback, score: liked }) => markup`<dd>${formatScore(liked, doc.selector)} <q>${feedback}</q></dd>`)}`
+          }
         </dl>
       </details>
     </figcaption>

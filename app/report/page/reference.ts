@@ -14,6 +14,22 @@ export function howToRead(doc: ResultsDocument): Markup {
       'Placebo',
       'Feedback that belongs to another item. What an arm gains over its placebo comes from what the feedback says, not from there being more words.',
     ],
+    ...(doc.arms.some(({ swap }) => swap === 'picture')
+      ? [
+          [
+            'Another item’s picture',
+            'The same critic, with this item’s caption and another item’s picture of the same round. Where its feedback does no worse, it does not look at the picture.',
+          ] satisfies [string, string],
+        ]
+      : []),
+    ...(doc.recipe.arms.some(({ candidates }) => candidates !== undefined)
+      ? [
+          [
+            'Candidates',
+            `Of several texts a round the one is kept whose picture ${doc.selector} likes best; each is a generator call. The control chooses likewise: round by round, the best of as many draws.`,
+          ] satisfies [string, string],
+        ]
+      : []),
     [
       'Oracle',
       'An arm whose feedback was written by someone or something that saw the true picture. It shows how far feedback could get; it is no rival to the others.',

@@ -1,4 +1,4 @@
-import { Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
 import { InvalidInput } from '../../../core/errors.js';
 import { onnxFile } from '../model-folder.js';
 import type { OnnxModel } from '../onnx-model.js';
@@ -8,6 +8,7 @@ import type { Branch } from './decode.js';
 import { DecoderGraph, type Past } from './decoder-graph.js';
 import { loadTextEnds, type TextEnds } from './text-ends.js';
 import { TextTokenizer } from './text-tokenizer.js';
+import { joinVectors, wordVectors } from './word-vectors.js';
 import { writeText, type WriteOptions, type WrittenFeedback } from './written-text.js';
 
 export interface AskRequest extends WriteOptions {
@@ -44,7 +45,7 @@ export class Blip2 {
     private readonly sessions: Sessions,
   ) {
     const { decoder, embed, encoder } = graphs;
-    const vectorsOf = (ids: number[][]) => vectors(embed, ids);
+    const vectorsOf = (ids: number[][]) => wordVectors(embed, ids);
     this.decoder = encoder ? new DecoderGraph(decoder, undefined, crossNames(decoder)) : new DecoderGraph(decoder, vectorsOf);
   }
 
@@ -81,8 +82,8 @@ export class Blip2 {
     const ids = this.promptIds(prompt);
     const queries = await this.queries(image);
     signal?.throwIfAborted();
-    const words = await vectors(this.graphs.embed, [ids]);
-    const start = await this.start(concat(queries, words));
+    const words = await wordVectors(this.graphs.embed, [ids]);
+    const start = await this.start(joinVectors(queries, words));
     const said = this.graphs.encoder ? [this.ends.decoderStartId!] : ids;
     const toText = (written: readonly number[]) => this.tokenizer.decode(written);
     const read = queries.dims[1]! + ids.length;
@@ -113,16 +114,3 @@ export class Blip2 {
 
 /** Keys and values of a decoder's attention to what its encoder read. */
 const crossNames = (decoder: OnnxModel): string[] => decoder.inputNames.filter((name) => /^past_key_values\.\d+\.encoder\./.test(name));
-
-async function vectors(embed: OnnxModel, ids: number[][]): Promise<Tensor> {
-  const input = embed.tensor('input_ids', ids.flat(), [ids.length, ids[0]!.length]);
-  return (await embed.runRaw({ input_ids: input }, ['inputs_embeds']))['inputs_embeds']!;
-}
-
-/** Of [1, n, width] and [1, m, width] in one type: [1, n + m, width]. */
-function concat(a: Tensor, b: Tensor): Tensor {
-  const data = new (a.data.constructor as new (length: number) => Float32Array | Uint16Array)(a.size + b.size);
-  data.set(a.data as Float32Array, 0);
-  data.set(b.data as Float32Array, a.size);
-  return new Tensor(a.type as 'float32', data as Float32Array, [1, a.dims[1]! + b.dims[1]!, a.dims[2]!]);
-}

@@ -1,4 +1,4 @@
-import { copiedNgrams } from './copied-ngrams.js';
+import { copiedNgrams, distinctNgrams } from './copied-ngrams.js';
 import { effectSize } from './effect-size.js';
 import { varianceComponents } from './variance-components.js';
 
@@ -30,7 +30,22 @@ test('variance components by hand; a negative estimate is 0', () => {
 test('what is copied: n-grams whatever their case and punctuation, and whole texts', () => {
   const training = ['It should be red, with a long tail.', 'Add two eyes.'];
   // Of five 4-grams the first three stand in the training text.
-  expect(copiedNgrams(['It should be red with a big tail'], training)).toEqual({ n: 4, share: 3 / 5, verbatim: 0, texts: 1 });
-  expect(copiedNgrams(['add TWO eyes', 'something else'], training)).toEqual({ n: 4, share: 0, verbatim: 1, texts: 2 });
-  expect(copiedNgrams([], training)).toEqual({ n: 4, share: 0, verbatim: 0, texts: 0 });
+  expect(copiedNgrams(['It should be red with a big tail'], training)).toEqual({
+    ...{ n: 4, share: 3 / 5, verbatim: 0, texts: 1 },
+    // Words: all but `big`. Pairs: all but those with it.
+    ngrams: [7 / 8, 5 / 7, 4 / 6, 3 / 5].map((share, i) => ({ n: i + 1, share })),
+  });
+  expect(copiedNgrams(['add TWO eyes', 'something else'], training)).toMatchObject({ n: 4, share: 0, verbatim: 1, texts: 2 });
+  expect(copiedNgrams([], training)).toMatchObject({ n: 4, share: 0, verbatim: 0, texts: 0 });
+});
+
+test('how texts vary: different texts, words and pairs of words', () => {
+  // Words: make it red / make it blue: 4 of 6. Pairs: make it, it red, it blue: 3 of 4.
+  expect(distinctNgrams(['Make it red.', 'make it blue'])).toEqual({ texts: 2, distinct: 2, distinct1: 4 / 6, distinct2: 3 / 4 });
+  expect(distinctNgrams(['same words', 'same words', 'same words', 'same words'])).toMatchObject({
+    texts: 4,
+    distinct: 1,
+    distinct1: 1 / 4,
+  });
+  expect(distinctNgrams([])).toEqual({ texts: 0, distinct: 0, distinct1: 0, distinct2: 0 });
 });

@@ -156,7 +156,7 @@ function trainingTools(beat: Beat): TrainingTools {
     signal: cancellationSignal,
     attempt: info.attempt,
     progress: (done, total, loss, validationLoss) => beat({ done, total, loss, validationLoss }),
-    log: (line) => log.info(line),
+    log: (line) => void log.info(line),
   };
 }
 

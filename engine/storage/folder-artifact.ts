@@ -59,10 +59,12 @@ async function listFiles(folder: string, skip: (path: string) => boolean): Promi
 async function* readParts(file: string): AsyncIterable<Uint8Array> {
   const handle = await open(file);
   try {
-    for (;;) {
-      const { bytesRead, buffer } = await handle.read(Buffer.alloc(PART_BYTES), 0, PART_BYTES);
-      if (bytesRead === 0) return;
+    const { size } = await handle.stat();
+    for (let left = size; left > 0;) {
+      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(Math.min(left, PART_BYTES)));
+      if (bytesRead === 0) return; // It was cut short meanwhile.
       yield buffer.subarray(0, bytesRead);
+      left -= bytesRead;
     }
   } finally {
     await handle.close();

@@ -73,6 +73,7 @@ export class CellRecorder {
           .finally(() => (this.saving = undefined));
         break;
       case 'done':
+        progress.totalSteps = progress.step; // Where it ended early.
         break;
     }
     if (Date.now() - this.toldAt > PROGRESS_MS) this.tell();

@@ -57,7 +57,10 @@ function modelCard(input: TrainingPackInput): string {
   const { manifest, cells, chosen, largestDifference, measured } = input;
   const { recipe, data, base } = manifest;
   const row = (cellsOfRow: Array<string | number>) => `| ${cellsOfRow.join(' | ')} |`;
-  const from = 'run' in recipe.data ? `run ${recipe.data.run}, arm ${recipe.data.arm}` : 'a feedback set in a folder';
+  const from =
+    'run' in recipe.data
+      ? `run ${recipe.data.run}${recipe.data.arm === null ? '' : `, arm ${recipe.data.arm}`}`
+      : 'a feedback set in a folder';
   return [
     ...['---', `license: ${base.licence ?? 'unknown'}`, 'tags: [refineloop, feedback]', '---', ''],
     `# ${recipe.name}`,

@@ -131,7 +131,7 @@ test('a worker that is stopped leaves a checkpoint, and the next one goes on fro
   await next.ended;
 });
 
-test('of a grid the setting of the lowest validation loss is taken, and one that fails leaves the others be', async () => {
+test('of a grid the setting of the lowest validation loss is taken, each trained on the queue for it', async () => {
   const worker = await startTrainer({});
   const training = new Training('grid', { maxSteps: 12, more: { grid: { learning_rate: [0.5, 0.01], 'lora.r': [2, 6] } } });
   const done = await training.follow();

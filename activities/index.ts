@@ -1,7 +1,8 @@
 import { ApplicationFailure, Context, heartbeat } from '@temporalio/activity';
-import { failureCode, policyOf, ProviderThrottled, ProviderUnavailable, retryDelayMs } from '../core/errors.js';
+import { failureCode, policyOf, ProviderThrottled, ProviderUnavailable, retryDelayMs, TrainerCrashed } from '../core/errors.js';
 import { guardPayload } from '../core/payload-guard.js';
 import { embedRole, type DeviceRole } from '../core/queues.js';
+import type { TrainingRef } from '../core/training.js';
 import type { EmbedResult, StepMeta } from '../core/types.js';
 import { embedStep, type EmbedOneInput } from './embed.js';
 import { feedbackStep } from './feedback/index.js';
@@ -12,8 +13,20 @@ import { recordItem } from './record-item.js';
 import { finishRun, reconcileItems, setRunState } from './run-state.js';
 import { runStep, type StepDefinition, type StepTools } from './run-step.js';
 import { scoreStep } from './score.js';
-import type { ActivityServices } from './services.js';
-import type { FailureCounts, NotHere, OrchestratorActivities, StepActivities, StepFailureDetails, StepInput } from './types.js';
+import type { ActivityServices, TrainingContext } from './services.js';
+import { exportModel, measureModel, recordPack } from './training/finish-model.js';
+import { fineTune } from './training/fine-tune.js';
+import { setTrainingState } from './training/training-state.js';
+import type { TrainingTools } from './training/work-folder.js';
+import type {
+  FailureCounts,
+  NotHere,
+  OrchestratorActivities,
+  StepActivities,
+  StepFailureDetails,
+  StepInput,
+  TrainingActivities,
+} from './types.js';
 
 export { BUCKETS, stepMetrics, type StepMetrics } from './metrics.js';
 export { ActivityServices, type ServicesOptions } from './services.js';
@@ -22,7 +35,7 @@ export type * from './types.js';
 const HEARTBEAT_MS = 2_000;
 
 /** All activities of one worker process, ready to be registered. */
-export function createActivities(services: ActivityServices): OrchestratorActivities & StepActivities {
+export function createActivities(services: ActivityServices): OrchestratorActivities & StepActivities & TrainingActivities {
   const step = async <Input, Result>(
     definition: StepDefinition<Input, Result>,
     input: Input,
@@ -45,6 +58,12 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
       const attempts = (input.earlier ?? 0) + Context.current().info.attempt - 1;
       return { notHere: role(input), provider, attempts, failed: failedBefore(input) };
     });
+  const ofTraining = <Input extends { training: TrainingRef }, Result>(
+    run: (services: ActivityServices, training: TrainingContext, input: Input, tools: TrainingTools) => Promise<Result>,
+  ) =>
+    activity((input: Input) =>
+      beating({}, async (beat) => run(services, await services.openTraining(input.training), input, trainingTools(beat))),
+    );
   const generate = generateStep(services);
   const embed = embedStep(services);
   const feedback = feedbackStep(services);
@@ -58,6 +77,7 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
     reconcileItems: activity(async (input) => reconcileItems(Context.current().client, await services.openRun(input.run), input)),
     setRunState: activity(async ({ run, state }) => setRunState(await services.openRun(run), state)),
     finishRun: activity(async ({ run, ended }) => finishRun(await services.openRun(run), ended)),
+    setTrainingState: activity(async (input) => setTrainingState(await services.openTraining(input.training), input)),
 
     generateImage: modelStep(
       () => 'generate',
@@ -85,6 +105,11 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
       (input) => step(feedback, input, input),
     ),
     scoreImage: activity((input) => step(scoreStep, input, input)),
+
+    fineTune: ofTraining(fineTune),
+    exportModel: ofTraining(exportModel),
+    measureModel: ofTraining(measureModel),
+    recordPack: ofTraining(recordPack),
   };
 }
 
@@ -94,7 +119,11 @@ export function createActivities(services: ActivityServices): OrchestratorActivi
  */
 async function beating<T>(asked: FailureCounts | undefined, work: (beat: Beat) => Promise<T>): Promise<T> {
   const failed = failedBefore({ failed: asked });
-  const beat: Beat = (progress = {}) => heartbeat({ ...progress, failed } satisfies BeatDetails);
+  let last: BeatDetails = {};
+  const beat: Beat = (progress = last) => {
+    last = progress;
+    heartbeat({ ...last, failed } satisfies BeatDetails);
+  };
   const timer = setInterval(() => beat(), HEARTBEAT_MS);
   try {
     return await work(beat);
@@ -106,6 +135,8 @@ async function beating<T>(asked: FailureCounts | undefined, work: (beat: Beat) =
 interface BeatDetails {
   done?: number;
   total?: number;
+  loss?: number | null;
+  validationLoss?: number | null;
   failed?: FailureCounts;
 }
 type Beat = (progress?: BeatDetails) => void;
@@ -117,6 +148,16 @@ function failedBefore({ failed = {} }: Pick<StepInput, 'failed'>): FailureCounts
 
 function tools(beat: Beat): Pick<StepTools, 'signal' | 'progress'> {
   return { signal: Context.current().cancellationSignal, progress: (done, total) => beat({ done, total }) };
+}
+
+function trainingTools(beat: Beat): TrainingTools {
+  const { info, cancellationSignal, log } = Context.current();
+  return {
+    signal: cancellationSignal,
+    attempt: info.attempt,
+    progress: (done, total, loss, validationLoss) => beat({ done, total, loss, validationLoss }),
+    log: (line) => void log.info(line),
+  };
 }
 
 /**
@@ -131,7 +172,7 @@ function activity<Input, Result>(run: (input: Input) => Promise<Result>): (input
     } catch (error) {
       if (cancellationSignal.aborted) throw cancellationSignal.reason;
       const { earlier = 0, failed } = input as Partial<StepInput>;
-      const counts = { ...failedBefore({ failed }) };
+      const counts = error instanceof TrainerCrashed && error.gotOn ? {} : { ...failedBefore({ failed }) };
       counts[failureCode(error)] = (counts[failureCode(error)] ?? 0) + 1;
       heartbeat({ failed: counts } satisfies BeatDetails);
       throw asApplicationFailure(error, earlier + info.attempt, counts);

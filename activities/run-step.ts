@@ -1,6 +1,6 @@
 import { ModelOutputInvalid, ProviderUnavailable } from '../core/errors.js';
 import { stepKey } from '../core/step-key.js';
-import type { ArtifactRef, StepAt, StepKeyInput, StepMeta, StepRecord } from '../core/types.js';
+import type { ArtifactRef, StepAt, StepKeyInput, StepMeta, StepName, StepRecord } from '../core/types.js';
 import type { ItemRef } from './types.js';
 import type { RunContext } from './services.js';
 
@@ -28,7 +28,7 @@ export interface StepTools {
  * `read` turns the record, new or found, into the step's result.
  */
 export interface StepDefinition<Input, Result> {
-  step: StepKeyInput['step'];
+  step: StepName;
   /** Raised when the same inputs no longer give the same result. */
   version: number;
   /** Each call may cost money, also when its reply is lost. Default: none does. */
@@ -137,15 +137,12 @@ async function carryOut<Input, Result>(
   }
 }
 
-function keyed(
-  definition: { step: StepKeyInput['step']; version: number },
-  prepared: PreparedStep,
-): { key: string; keyInput: StepKeyInput } {
+function keyed(definition: { step: StepName; version: number }, prepared: PreparedStep): { key: string; keyInput: StepKeyInput } {
   const keyInput: StepKeyInput = { step: definition.step, stepVersion: definition.version, ...prepared };
   return { key: stepKey(keyInput), keyInput };
 }
 
-function entry(definition: { step: StepKeyInput['step'] }, { item, at }: StepPlace, key: string) {
+function entry(definition: { step: StepName }, { item, at }: StepPlace, key: string) {
   return { step: definition.step, item: item.id, arm: at.arm, round: at.round, draw: at.draw, key };
 }
 

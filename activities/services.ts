@@ -1,10 +1,12 @@
 import type { InferenceHost } from '../engine/inference/index.js';
-import { openStore, type RunFiles, type Store } from '../engine/storage/index.js';
+import { openStore, type RunFiles, type Store, type TrainingFiles } from '../engine/storage/index.js';
+import { trainerProgram, trainerPython, type TrainerProgram } from '../engine/training/index.js';
 import { StorageUnavailable } from '../core/errors.js';
 import { memoized } from '../core/memoized.js';
 import { DEVICE_ROLES, type DeviceRole } from '../core/queues.js';
 import { itemPlan, type ItemPlan } from '../core/item-plan.js';
 import type { RunManifest } from '../core/recipe.js';
+import type { TrainingManifest, TrainingRef } from '../core/training.js';
 import type { RunRef } from '../core/types.js';
 import { CountedLedger, type StepLedger, type StepMetrics } from './metrics.js';
 import { Permits } from './permits.js';
@@ -16,6 +18,13 @@ export interface RunContext {
   store: Store;
   files: RunFiles;
   ledger: StepLedger;
+}
+
+/** A training as an activity sees it. */
+export interface TrainingContext {
+  manifest: TrainingManifest;
+  store: Store;
+  files: TrainingFiles;
 }
 
 export interface ServicesOptions {
@@ -35,6 +44,10 @@ export interface ServicesOptions {
   store?: string;
   /** Maps a model's path as the run names it to where this machine has it. */
   modelPath?: (path: string) => string;
+  /** Folder of the training program. Default: the one that comes along. */
+  trainer?: string;
+  /** Python interpreter for it. Default: that of the pinned environment, which is made where it is missing. */
+  python?: string;
 }
 
 /** What activities stand on in one worker process. Opens each store and each run once. */
@@ -47,6 +60,12 @@ export class ActivityServices {
   readonly openRun = memoized(
     (run: RunRef) => this.readRun(run),
     ({ store, runId }) => `${store}\n${runId}`,
+  );
+
+  /** Throws StorageUnavailable where the training's manifest is not in the store that this worker sees. */
+  readonly openTraining = memoized(
+    (training: TrainingRef) => this.readTraining(training),
+    ({ store, trainingId }) => `${store}\n${trainingId}`,
   );
 
   constructor(private readonly options: ServicesOptions) {
@@ -66,8 +85,31 @@ export class ActivityServices {
   }
 
   modelFolder(manifest: RunManifest, model: string): string {
-    const path = manifest.models[model]!.path;
+    return this.here(manifest.models[model]!.path);
+  }
+
+  /** Where this machine has a model that a run or a training names. */
+  here(path: string): string {
     return this.options.modelPath?.(path) ?? path;
+  }
+
+  /** Throws InvalidInput where it is not whole. */
+  trainer(): Promise<TrainerProgram> {
+    return trainerProgram(this.options.trainer);
+  }
+
+  /** @param say told what it does where the environment has to be made */
+  python(say: (line: string) => void): Promise<string> {
+    return trainerPython(this.options.python, say);
+  }
+
+  private async readTraining({ trainingId, store: uri }: TrainingRef): Promise<TrainingContext> {
+    const store = await this.openStore(this.options.store ?? uri);
+    const files = store.training(trainingId);
+    const manifest = await files.readManifest();
+    if (!manifest)
+      throw new StorageUnavailable(`training ${trainingId} has no manifest in ${store.uri}; does this worker see the same store?`);
+    return { manifest, store, files };
   }
 
   private async readRun(run: RunRef): Promise<RunContext> {

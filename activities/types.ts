@@ -1,9 +1,11 @@
+import type { CellOutcome, TrainedCell, TrainingRef, TrainingResult, TrainingStateRecord } from '../core/training.js';
 import type { BudgetRecipe } from '../core/recipe.js';
 import type { FailureCode } from '../core/errors.js';
 import type { ItemPlan } from '../core/item-plan.js';
 import type { DeviceRole } from '../core/queues.js';
 import type { Critique, EmbedRequest, ItemInput, ScoreSubject } from '../core/refine-loop.js';
 import type {
+  ArtifactRef,
   EmbedResult,
   FeedbackResult,
   GenerateResult,
@@ -186,6 +188,42 @@ export interface FinishRunResult {
   items: Partial<Record<ItemState | 'pending', number>>;
 }
 
+export interface FineTuneInput {
+  training: TrainingRef;
+  cell: number;
+}
+export interface ExportModelInput {
+  training: TrainingRef;
+  chosen: TrainedCell;
+}
+export interface ExportModelResult {
+  key: string;
+  largestDifference: number;
+  /** A folder in the store. */
+  model: ArtifactRef;
+}
+export interface MeasureModelInput {
+  training: TrainingRef;
+  chosen: TrainedCell;
+  model: ArtifactRef;
+}
+export interface MeasureModelResult {
+  key: string;
+  measured: ArtifactRef;
+}
+export interface RecordPackInput {
+  training: TrainingRef;
+  cells: CellOutcome[];
+  chosen: TrainedCell;
+  exported: ExportModelResult;
+  measured: MeasureModelResult;
+}
+export interface SetTrainingStateInput {
+  training: TrainingRef;
+  state: TrainingStateRecord['state'];
+  failure?: TrainingStateRecord['failure'];
+}
+
 /** On the workflow's own queue: cheap, no model. */
 export interface OrchestratorActivities {
   indexDataset(input: IndexDatasetInput): Promise<IndexDatasetResult>;
@@ -196,6 +234,7 @@ export interface OrchestratorActivities {
   reconcileItems(input: ReconcileItemsInput): Promise<ReconcileItemsResult>;
   setRunState(input: SetRunStateInput): Promise<void>;
   finishRun(input: FinishRunInput): Promise<FinishRunResult>;
+  setTrainingState(input: SetTrainingStateInput): Promise<void>;
 }
 
 /** The steps of the loop; which queue each runs on is the workflow's business. */
@@ -204,4 +243,12 @@ export interface StepActivities {
   embed(input: EmbedInput): Promise<EmbedAllResult | NotHere>;
   writeFeedback(input: FeedbackInput): Promise<FeedbackResult | NotHere>;
   scoreImage(input: ScoreInput): Promise<ScoreResult>;
+}
+
+/** On the queue `train`: the training program, and what is made of its result. */
+export interface TrainingActivities {
+  fineTune(input: FineTuneInput): Promise<TrainedCell>;
+  exportModel(input: ExportModelInput): Promise<ExportModelResult>;
+  measureModel(input: MeasureModelInput): Promise<MeasureModelResult>;
+  recordPack(input: RecordPackInput): Promise<TrainingResult>;
 }

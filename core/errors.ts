@@ -10,6 +10,7 @@ export const FAILURE_CODES = [
   'ProviderThrottled',
   'ProviderUnavailable',
   'DeviceLost',
+  'TrainerCrashed',
   'Unexpected',
 ] as const;
 export type FailureCode = (typeof FAILURE_CODES)[number];
@@ -104,6 +105,17 @@ export class DeviceLost extends RefineError {
   }
 }
 
+/** Thrown when the training program ended without a result, or was killed because it gave no sign of life. */
+export class TrainerCrashed extends RefineError {
+  constructor(
+    message: string,
+    /** It had left a checkpoint in the store in this attempt: earlier failures no longer count, the training gets on. */
+    readonly gotOn: boolean,
+  ) {
+    super('TrainerCrashed', message);
+  }
+}
+
 export interface FailurePolicy {
   /** Attempts in all before the step fails for good. */
   maxAttempts: number;
@@ -133,6 +145,8 @@ export function failurePolicy(code: FailureCode): FailurePolicy {
       return { maxAttempts: 6, firstDelayMs: 2_000, redraw: false };
     case 'DeviceLost':
       return { maxAttempts: 3, firstDelayMs: 1_000, redraw: false };
+    case 'TrainerCrashed':
+      return { maxAttempts: 3, firstDelayMs: 5_000, redraw: false };
     case 'Unexpected':
       return { maxAttempts: 3, firstDelayMs: 1_000, redraw: false };
     default: {

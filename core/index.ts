@@ -17,3 +17,4 @@ export * from './queues.js';
 export * from './search-attributes.js';
 export * from './payload-guard.js';
 export * from './step-name.js';
+export * from './training.js';

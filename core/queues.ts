@@ -2,8 +2,19 @@ import { RUN_ID_PATTERN } from './ids.js';
 import type { QueueRole } from './item-plan.js';
 import type { EmbedRequest } from './refine-loop.js';
 
-/** Task queues by role. Workflows and cheap steps run on `orchestrator`; models run on `gpu`, one worker a device. */
-export const TASK_QUEUES: Record<QueueRole, string> = { orchestrator: 'orchestrator', cpu: 'cpu', gpu: 'gpu' };
+/** What a worker is for: a run's steps, or trainings. */
+export type WorkerRole = QueueRole | 'train';
+
+/** Task queues by role. Workflows and cheap steps run on `orchestrator`; models run on `gpu`, one worker a device; trainings on `train`. */
+export const TASK_QUEUES: Record<WorkerRole, string> = { orchestrator: 'orchestrator', cpu: 'cpu', gpu: 'gpu', train: 'train' };
+
+export const WORKER_ROLES = Object.keys(TASK_QUEUES) as WorkerRole[];
+
+/** What a run needs a worker on, and what a training does. */
+export const QUEUES_OF = {
+  run: [TASK_QUEUES.orchestrator, TASK_QUEUES.cpu, TASK_QUEUES.gpu],
+  training: [TASK_QUEUES.orchestrator, TASK_QUEUES.train],
+} as const;
 
 /** What a device may be for, by the models that it keeps loaded. */
 export const DEVICE_ROLES = ['generate', 'feedback', 'score'] as const;

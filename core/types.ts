@@ -27,6 +27,8 @@ export const INLINE_TEXT_BYTES = 2048;
 export const MAX_PAYLOAD_BYTES = 64 * 1024;
 
 export type StepName = 'generate' | 'embed' | 'feedback' | 'score';
+/** Steps of a training, which belong to no item. */
+export type TrainingStepName = 'train' | 'export' | 'measure';
 
 /** What a local model is known by: the digest of its folder. A remote model has none and its results are unpinned. */
 export type ModelIdentity = Digest | { provider: string; model: string; revision: string | null };
@@ -42,7 +44,7 @@ export interface StepRuntime {
 
 /** Everything that a step's result depends on, and nothing else: no item id, no run id, no path. */
 export interface StepKeyInput {
-  step: StepName;
+  step: StepName | TrainingStepName;
   stepVersion: number;
   inputs: Digest[];
   params: Record<string, unknown>;

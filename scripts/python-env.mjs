@@ -6,6 +6,7 @@
 //
 // The environment lives in the user's cache, outside the checkout, in a folder named after the hash of
 // its requirements: another set of versions is another folder, and no checkout ever sees a half-upgraded one.
+// With PYTHON_ENV=find in the environment it makes nothing: exit code 1 where there is none yet.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -75,6 +76,8 @@ function run(command, args) {
 
 if (isComplete()) {
   say(`reusing ${environment}`);
+} else if (process.env.PYTHON_ENV === 'find') {
+  fail(`${environment} is not made yet`);
 } else {
   const python = findPython();
   if (!python) fail(`needs Python ${MINIMUM_PYTHON.join('.')} or newer; tried ${CANDIDATES.join(', ')} (set PYTHON to choose one)`);

@@ -9,7 +9,7 @@ export interface CreateWorkerOptions extends RefineLoopPluginOptions {
   namespace: string;
   /** Version of an orchestrator in the worker deployment {@link DEPLOYMENT}; without it, it is of none and serves whatever is there. */
   buildId?: string;
-  /** What steps in flight are given to end when the worker is stopped. Default {@link GRACE_SECONDS}. */
+  /** What steps in flight are given to end when the worker is stopped. Default {@link GRACE_SECONDS}; a training, which leaves a checkpoint, none. */
   graceSeconds?: number;
   /** Further ones, that act before the project's own. */
   plugins?: WorkerPlugin[];
@@ -25,11 +25,13 @@ const SLOTS: Record<RefineLoopPluginOptions['role'], Partial<WorkerOptions>> = {
   orchestrator: { maxConcurrentActivityTaskExecutions: 40, maxConcurrentWorkflowTaskExecutions: 40, maxCachedWorkflows: 500 },
   cpu: { maxConcurrentActivityTaskExecutions: 4 },
   gpu: {},
+  // One training has the machine.
+  train: { maxConcurrentActivityTaskExecutions: 1 },
 };
 
 /** One of the project's own workers, by role. The same plugin makes it that others install. */
 export async function createWorker(given: CreateWorkerOptions): Promise<Worker> {
-  const { connection, namespace, buildId, graceSeconds = GRACE_SECONDS, plugins = [], ...options } = given;
+  const { connection, namespace, buildId, graceSeconds = given.role === 'train' ? 0 : GRACE_SECONDS, plugins = [], ...options } = given;
   boundHeapGrowth();
   if (options.role === 'orchestrator') await ensureSearchAttributes(connection, namespace);
   return Worker.create({

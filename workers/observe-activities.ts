@@ -3,6 +3,7 @@ import { ApplicationFailure, type Context } from '@temporalio/activity';
 import type { ActivityInterceptors } from '@temporalio/worker';
 import type { StepMetrics } from '../activities/index.js';
 import type { ItemRef } from '../activities/types.js';
+import type { TrainingRef } from '../core/training.js';
 import type { RunRef, StepAt, StepName } from '../core/types.js';
 
 /** Where an activity belongs, as far as its input says it. */
@@ -62,9 +63,10 @@ const spanAttributes = (place: Record<string, string | number>) =>
   Object.fromEntries(Object.entries(place).map(([name, value]) => [`refineloop.${name}`, value]));
 
 function placeOf(input: unknown): Pick<ActivityPlace, 'run' | 'item' | 'arm' | 'round'> {
-  const { item, at, run = item?.run } = (input ?? {}) as { item?: ItemRef; at?: StepAt; run?: RunRef };
+  const { item, at, run = item?.run, training } = (input ?? {}) as { item?: ItemRef; at?: StepAt; run?: RunRef; training?: TrainingRef };
+  const id = run?.runId ?? training?.trainingId;
   return {
-    ...(run ? { run: run.runId } : {}),
+    ...(id === undefined ? {} : { run: id }),
     ...(item ? { item: item.id } : {}),
     ...(at ? { round: at.round } : {}),
     ...(at?.arm ? { arm: at.arm } : {}),

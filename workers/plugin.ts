@@ -7,15 +7,14 @@ import { Runtime, Worker, type BundleOptions, type ReplayWorkerOptions, type Wor
 import { ActivityServices, createActivities, stepMetrics, type StepMetrics } from '../activities/index.js';
 import { sha256Hex } from '../core/content-hash.js';
 import { InvalidInput } from '../core/errors.js';
-import type { QueueRole } from '../core/item-plan.js';
-import { DEVICE_ROLES, TASK_QUEUES, gpuQueue, isWorkerName, roleQueue, type DeviceRole } from '../core/queues.js';
+import { DEVICE_ROLES, TASK_QUEUES, gpuQueue, isWorkerName, roleQueue, type DeviceRole, type WorkerRole } from '../core/queues.js';
 import { InferenceHost } from '../engine/inference/index.js';
 import { observeActivities } from './observe-activities.js';
 import { ensureSearchAttributes } from './search-attributes.js';
 
 export interface RefineLoopPluginOptions {
   /** What the worker is for. A worker on a queue of your own that runs the workflows is an `orchestrator`. */
-  role: QueueRole;
+  role: WorkerRole;
   /** Device number, for `gpu`: one inference host a worker, one worker a device. Default 0. */
   device?: number;
   /** ONNX Runtime's execution provider, for `gpu`. Default `cpu`. */
@@ -44,6 +43,10 @@ export interface RefineLoopPluginOptions {
   store?: string;
   /** Maps a model's path as the run names it to where this machine has it. */
   modelPath?: (path: string) => string;
+  /** Folder of the training program, for `train`: train.py, export.py and measure.py. Default: the one that comes along. */
+  trainer?: string;
+  /** Python interpreter for it. Default: that of the pinned environment in the user's cache, which is made where it is missing. */
+  python?: string;
 }
 
 /** What steps need of a worker, where it does not say otherwise. */
@@ -69,7 +72,7 @@ const TRACED_BUNDLE = fileURLToPath(new URL('../workflow-bundle-traced.js', impo
  */
 export class RefineLoopPlugin extends SimplePlugin {
   private readonly host: InferenceHost | null;
-  private readonly role: QueueRole;
+  private readonly role: WorkerRole;
   /** Of a `gpu` worker. */
   private readonly gpu: { name: string; roles: readonly DeviceRole[]; slots: number };
   /** Of the worker that is being made. */
@@ -89,6 +92,8 @@ export class RefineLoopPlugin extends SimplePlugin {
       hangTimeoutSeconds,
       store,
       modelPath,
+      trainer,
+      python,
     } = options;
     const gpu = { name: options.name ?? defaultName(provider, device), roles: options.roles ?? DEVICE_ROLES, slots: 2 * batch };
     if (role === 'gpu') checkGpuOptions(gpu.name, gpu.roles, batch);
@@ -97,7 +102,7 @@ export class RefineLoopPlugin extends SimplePlugin {
     const host =
       role === 'gpu' ? new InferenceHost({ device, provider, threads, batch, modelMemoryMb, memoryLimitMb, hangTimeoutMs, onBusy }) : null;
     const worker = `${hostname()}-${process.pid}-${role}${role === 'gpu' ? `-${device}` : ''}`;
-    const services = new ActivityServices({ worker, host, metrics, store, modelPath, ...(host ? gpu : {}) });
+    const services = new ActivityServices({ worker, host, metrics, store, modelPath, trainer, python, ...(host ? gpu : {}) });
     super({
       name: 'refineloop',
       activities: createActivities(services),
@@ -114,7 +119,7 @@ export class RefineLoopPlugin extends SimplePlugin {
     const options: WorkerOptions = { ...DEFAULTS, ...given };
     this.server = { connection: options.connection, namespace: options.namespace };
     if (this.role === 'orchestrator') return super.configureWorker(withOwnWorkflows(options));
-    if (this.role === 'cpu') return super.configureWorker(options);
+    if (this.role !== 'gpu') return super.configureWorker(options);
     const slots = options.tuner ? {} : { maxConcurrentActivityTaskExecutions: this.gpu.slots };
     const identity = `${this.gpu.name} ${process.pid}@${hostname()}`;
     const configured = super.configureWorker({ identity, ...slots, ...options });

@@ -2,3 +2,5 @@
 export { refineDataset } from './refine-dataset.js';
 export { refinePartition } from './refine-partition.js';
 export { refineItem } from './refine-item.js';
+export { trainModel } from './train-model.js';
+export { trainCell } from './train-cell.js';

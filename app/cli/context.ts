@@ -1,9 +1,11 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { RUN_ID_PATTERN } from '../../core/ids.js';
 import { openStore, storeUri, type Store } from '../../engine/storage/index.js';
 import { connect, connectIfAny, findServer, type OpenClient } from '../client/connect.js';
 import { requireRun, type RunName } from '../client/control.js';
+import type { TrainingName } from '../client/train.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 
 /** Options that every command takes. */
@@ -38,6 +40,26 @@ export function withTelemetryOptions(command: Command): Command {
     );
 }
 
+export interface TrainerOptions {
+  trainer?: string;
+  python?: string;
+}
+
+/** Of commands whose workers train. */
+export function withTrainerOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--trainer <folder>', 'another training program: train.py, export.py and measure.py (docs/training.md)').env(
+        'REFINELOOP_TRAINER',
+      ),
+    )
+    .addOption(
+      new Option('--python <path>', 'interpreter of the training program (default: the pinned environment in the cache)').env(
+        'REFINELOOP_PYTHON',
+      ),
+    );
+}
+
 function bindAddress(text: string): string {
   const [, named, port] = /^\[?([0-9a-f:.]+|localhost)\]?:(\d+)$/i.exec(text) ?? [];
   if (named === undefined || !(named === 'localhost' || isIP(named)) || Number(port) > 65_535) {
@@ -63,6 +85,14 @@ export async function openRun(runId: string, options: CommonOptions): Promise<Op
   const run = { runId, storeUri: storeOf(options) };
   await requireRun(run);
   return { run, store: await openStore(run.storeUri) };
+}
+
+/** The training of this name, where the store has one and no run of it. */
+export async function findTraining(id: string, options: CommonOptions): Promise<TrainingName | null> {
+  const uri = storeOf(options);
+  const store = await openStore(uri);
+  if (!RUN_ID_PATTERN.test(id) || (await store.run(id).readManifest()) || !(await store.training(id).readManifest())) return null;
+  return { storeUri: uri, trainingId: id };
 }
 
 /** For commands that read: the server where one answers, else `null` and the store alone. */

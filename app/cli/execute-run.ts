@@ -3,13 +3,14 @@ import type { Selection } from '../../activities/types.js';
 import { openStore } from '../../engine/storage/index.js';
 import { connect, findServer, type OpenClient } from '../client/connect.js';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
+import { runWorkflowId } from '../../core/ids.js';
 import type { PreparedRun } from '../client/prepare-run.js';
 import { ServiceUnreachable } from '../client/service-unreachable.js';
 import { checkRunId, startRun, waitForRun, type StartOptions } from '../client/start-run.js';
 import { queuesWithoutWorker, workerAdvice } from '../client/queues.js';
 import { getStatus, isOver, StatusReader, type RunStatus } from '../client/status.js';
 import type { RunName } from '../client/control.js';
-import { ServerIsAnothers, startEmbedded, type Embedded } from '../embedded/start-embedded.js';
+import { ServerIsAnothers, startEmbedded, type Embedded, type EmbeddedOptions } from '../embedded/start-embedded.js';
 import type { CommonOptions } from './context.js';
 import { Interrupted } from './exit-codes.js';
 import { onInterrupt } from './interrupt.js';
@@ -27,6 +28,8 @@ export interface ExecuteOptions extends CommonOptions {
   devices?: number;
   workerWait?: number;
   selection?: Selection;
+  /** What an embedded worker for trainings uses; without it, there is none. */
+  training?: EmbeddedOptions['training'];
   /** The embedded server and workers are started again where they are killed. */
   supervised?: boolean;
   /** Begun when the run has begun on an embedded server. `say`: a line to whoever watches. */
@@ -176,10 +179,11 @@ async function openServer(storeUri: string, options: ExecuteOptions): Promise<Op
   }
 }
 
-function runUi(open: OpenClient, runId: string): string | null {
-  return open.settings.ui === null
-    ? null
-    : `${open.settings.ui}/namespaces/${open.settings.namespace}/workflows/${encodeURIComponent(runId)}`;
+const runUi = (open: OpenClient, runId: string): string | null => workflowUi(open, runWorkflowId(runId));
+
+/** Where the Temporal UI shows a workflow; `null` where none is known. */
+export function workflowUi({ settings: { ui, namespace } }: OpenClient, workflowId: string): string | null {
+  return ui === null ? null : `${ui}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}`;
 }
 
 function howToGoOn({ runId, storeUri }: RunName, embedded: boolean): string {

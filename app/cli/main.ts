@@ -14,6 +14,7 @@ import { planCommand } from './commands/plan.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
 import { steerCommands } from './commands/steer.js';
+import { trainCommand } from './commands/train.js';
 import { workerCommand } from './commands/worker.js';
 import { exitCodeOf, EXIT, FoundWrong, Interrupted } from './exit-codes.js';
 import { note, printJson } from './output.js';
@@ -44,6 +45,7 @@ function buildProgram(): Command {
     compareCommand,
     exportCommand,
     gcCommand,
+    trainCommand,
     modelsCommands,
     workerCommand,
     doctorCommand,

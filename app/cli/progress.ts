@@ -3,33 +3,34 @@ import pc from './colours.js';
 import type { GainSoFar, RunStatus, StatusReader } from '../client/status.js';
 import { note, seconds, signed } from './output.js';
 
-/** Shows a run as it goes: a few lines that are redrawn on a terminal, a line now and then elsewhere. */
-export interface ProgressDisplay {
+/** Shows what goes on: a few lines that are redrawn on a terminal, a line now and then elsewhere. */
+export interface LiveDisplay {
   /** How often it is worth looking: each look reads the store and asks the server. */
   everyMs: number;
-  /** @param advice what a person should do for the run to go on, if anything */
-  update(status: RunStatus, advice?: string | null): void;
-  /** The run could not be looked at just now. */
+  /**
+   * @param lines what is known now; @param more what only a terminal has room for
+   * @param advice what a person should do for it to go on, if anything
+   */
+  show(lines: string[], more: string[], advice?: string | null): void;
+  /** It could not be looked at just now. */
   trouble(message: string): void;
   /** A line that stays. */
   say(line: string): void;
   end(): void;
 }
 
-export function progressDisplay(reader: StatusReader, links: { ui: string | null }): ProgressDisplay {
-  const rate = stepRate();
-  if (!process.stderr.isTTY) return plainLines(rate);
+const PLAIN_EVERY_MS = 5_000;
+
+export function liveDisplay(): LiveDisplay {
+  const filled = (lines: string[]) => lines.filter((line) => line !== '');
+  if (!process.stderr.isTTY) {
+    const show: LiveDisplay['show'] = (lines, _more, advice) => note(filled([...lines, advice ?? '']).join('  '));
+    return { everyMs: PLAIN_EVERY_MS, show, trouble: note, say: note, end: () => undefined };
+  }
   const draw = createLogUpdate(process.stderr);
   return {
     everyMs: 1_000,
-    update(status, advice) {
-      const lines = [
-        ...statusLines(status, rate(status)),
-        gainLine(reader.gains(), reader.primary),
-        links.ui ? pc.dim(`Temporal UI ${links.ui}`) : '',
-      ];
-      draw([...lines, advice ? pc.yellow(advice) : ''].filter((line) => line !== '').join('\n'));
-    },
+    show: (lines, more, advice) => draw(filled([...lines, ...more, advice ? pc.yellow(advice) : '']).join('\n')),
     trouble: (message) => draw(pc.yellow(message)),
     say(line) {
       draw.clear();
@@ -39,32 +40,47 @@ export function progressDisplay(reader: StatusReader, links: { ui: string | null
   };
 }
 
-const PLAIN_EVERY_MS = 5_000;
+/** Shows a run as it goes. */
+export interface ProgressDisplay extends Omit<LiveDisplay, 'show'> {
+  /** @param advice what a person should do for the run to go on, if anything */
+  update(status: RunStatus, advice?: string | null): void;
+}
 
-function plainLines(rate: (status: RunStatus) => number): ProgressDisplay {
+export function progressDisplay(reader: StatusReader, links: { ui: string | null }): ProgressDisplay {
+  const rate = stepRate();
+  const { show, ...display } = liveDisplay();
   return {
-    everyMs: PLAIN_EVERY_MS,
-    update(status, advice) {
-      note([...statusLines(status, rate(status)), advice ?? ''].filter((line) => line !== '').join('  '));
-    },
-    trouble: note,
-    say: note,
-    end: () => undefined,
+    ...display,
+    update: (status, advice) =>
+      show(statusLines(status, rate(status)), [gainLine(reader.gains(), reader.primary), uiLine(links.ui)], advice),
   };
 }
 
+export const uiLine = (ui: string | null): string => (ui === null ? '' : pc.dim(`Temporal UI ${ui}`));
+
 const BAR_WIDTH = 24;
+
+/** @param share from 0 to 1 */
+export function bar(share: number): string {
+  const filled = Math.round(share * BAR_WIDTH);
+  return pc.cyan('█'.repeat(filled)) + pc.dim('░'.repeat(BAR_WIDTH - filled));
+}
 
 export function statusLines({ runId, state, items, steps, elapsedSeconds, etaSeconds }: RunStatus, stepsPerSecond: number): string[] {
   const over = items.total - items.pending - items.running;
-  const filled = items.total === 0 ? 0 : Math.round((over / items.total) * BAR_WIDTH);
-  const bar = pc.cyan('█'.repeat(filled)) + pc.dim('░'.repeat(BAR_WIDTH - filled));
   const trouble = [
     items.failed > 0 ? pc.red(`${items.failed} failed`) : '',
     items.skipped > 0 ? pc.yellow(`${items.skipped} skipped`) : '',
   ];
   return [
-    [pc.bold(runId), state, bar, `${over}/${items.total} items`, `${items.running} running`, ...trouble]
+    [
+      pc.bold(runId),
+      state,
+      bar(items.total === 0 ? 0 : over / items.total),
+      `${over}/${items.total} items`,
+      `${items.running} running`,
+      ...trouble,
+    ]
       .filter((part) => part !== '')
       .join('  '),
     [

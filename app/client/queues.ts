@@ -1,13 +1,13 @@
 import type { Client } from '@temporalio/client';
 import protobuf from '@temporalio/proto';
-import { DEVICE_ROLES, TASK_QUEUES, roleQueue, type DeviceRole } from '../../core/queues.js';
+import { DEVICE_ROLES, QUEUES_OF, TASK_QUEUES, roleQueue, type DeviceRole } from '../../core/queues.js';
 import { EXECUTION_PROVIDERS } from '../../core/recipe.js';
 
 const { TaskQueueType } = protobuf.temporal.api.enums.v1;
 
-/** Queues that no worker polls, so that steps on them wait. A worker that was killed counts for some minutes more. */
-export async function queuesWithoutWorker(client: Client): Promise<string[]> {
-  const names = Object.values(TASK_QUEUES);
+/** Queues of a run, or of a training, that no worker polls, so that steps on them wait. A worker that was killed counts for some minutes more. */
+export async function queuesWithoutWorker(client: Client, of: keyof typeof QUEUES_OF = 'run'): Promise<string[]> {
+  const names = QUEUES_OF[of];
   const pollers = await Promise.all(names.map((name) => pollersOf(client, name)));
   return names.filter((_, i) => pollers[i]!.length === 0);
 }

@@ -112,9 +112,11 @@ export async function startWorkflow(client: Client, runId: string, store: string
   }
 }
 
-export async function isOpen(client: Client, runId: string): Promise<boolean> {
+export const isOpen = (client: Client, runId: string): Promise<boolean> => isWorkflowOpen(client, runWorkflowId(runId));
+
+export async function isWorkflowOpen(client: Client, workflowId: string): Promise<boolean> {
   try {
-    return (await client.workflow.getHandle(runWorkflowId(runId)).describe()).status.name === 'RUNNING';
+    return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return false;
     throw error;

@@ -25,6 +25,8 @@ export interface EmbeddedOptions extends TelemetryOptions {
   webPort?: number;
   /** Inference hosts on this machine's CPU, each with its share of the cores. Default: {@link defaultDevices}. */
   devices?: number;
+  /** A worker for trainings, too, and the program and interpreter that it uses, where they are not the usual ones. */
+  training?: Pick<EmbeddedWorker, 'trainer' | 'python'>;
   /** Workers in processes of their own; what is killed of them and the server is started again. */
   supervised?: boolean;
 }
@@ -85,7 +87,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     stopping.push(server.stop);
     const web = await serveStore(store, webPort);
     stopping.push(web.close);
-    const wanted = workersOf(options.devices ?? defaultDevices());
+    const wanted = workersOf(options.devices ?? defaultDevices(), options.training);
     const processes = options.supervised ? await superviseWorkers(server.address, wanted, join(folder, 'workers.log')) : null;
     const workers = processes ?? (await startWorkers(server.address, wanted, await tracing(log)));
     stopping.push(workers.stop);
@@ -136,10 +138,14 @@ function defaultDevices(): number {
 }
 
 /** One a queue, and of those for models one a device, with its share of the cores. */
-function workersOf(devices: number): EmbeddedWorker[] {
+function workersOf(devices: number, training: EmbeddedOptions['training']): EmbeddedWorker[] {
   const threads = Math.max(1, Math.floor(availableParallelism() / devices));
   const hosts = Array.from({ length: devices }, (_, device) => ({ role: 'gpu' as const, device, threads }));
-  return [{ role: 'orchestrator' as const }, { role: 'cpu' as const }, ...hosts].map((worker) => ({ ...worker, namespace: NAMESPACE }));
+  const trainers = training ? [{ role: 'train' as const, ...training }] : [];
+  return [{ role: 'orchestrator' as const }, { role: 'cpu' as const }, ...hosts, ...trainers].map((worker) => ({
+    ...worker,
+    namespace: NAMESPACE,
+  }));
 }
 
 async function startWorkers(

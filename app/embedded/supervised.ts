@@ -30,7 +30,7 @@ export async function superviseServer(options: TemporalServerOptions): Promise<T
   return { address, ui, ended, crash: () => server.crash(), stop };
 }
 
-export type EmbeddedWorker = Pick<CreateWorkerOptions, 'namespace' | 'role' | 'device' | 'threads'>;
+export type EmbeddedWorker = Pick<CreateWorkerOptions, 'namespace' | 'role' | 'device' | 'threads' | 'trainer' | 'python'>;
 export type WorkerProcessOptions = EmbeddedWorker & { address: string };
 
 /** Workers in processes of their own. */

@@ -24,10 +24,16 @@ const EXAMPLES: Record<string, string> = {
   generator: 'generator: { model: ./my-model }',
   'generator.model': 'model: ./my-model',
   arms: 'arms: [{ name: control }]',
+  data: 'data: { run: my-run, arm: written }',
+  model: 'model: { source: opt, base: ./opt, image_encoder: ./vit-mae }',
+  'model.base': 'base: ./opt',
 };
 
-/** The schema's issues as findings, each with what was expected, what came and what to do. */
-export function schemaFindings(issues: readonly SchemaIssue[], value: unknown): Finding[] {
+/**
+ * The schema's issues as findings, each with what was expected, what came and what to do.
+ * @param root the schema: a run's recipe or a training's
+ */
+export function schemaFindings(issues: readonly SchemaIssue[], value: unknown, root: z.ZodType = recipeSchema): Finding[] {
   const findings: Finding[] = [];
   const misspelt: FieldPath[] = [];
   for (const issue of issues) {
@@ -35,9 +41,9 @@ export function schemaFindings(issues: readonly SchemaIssue[], value: unknown): 
     const path = issue.path as FieldPath;
     if (belongsToProvider(path, value)) continue;
     for (const key of issue.keys) {
-      const near = nearestKeys(key, path, value);
+      const near = nearestKeys(key, path, value, root);
       misspelt.push(...near.map((name) => [...path, name]));
-      findings.push({ path: [...path, key], message: `unknown key; ${unknownKeyHint(key, near, path, value)}` });
+      findings.push({ path: [...path, key], message: `unknown key; ${unknownKeyHint(key, near, path, value, root)}` });
     }
   }
   for (const issue of issues) {
@@ -47,7 +53,7 @@ export function schemaFindings(issues: readonly SchemaIssue[], value: unknown): 
     // A required key that is there under a misspelt name is not missing as well.
     if (came === undefined && misspelt.some((m) => startsWith(path, m) && m.length === path.length)) continue;
     if (findings.some((f) => sameField(f.path, path))) continue;
-    findings.push(misspeltSource(issue, value) ?? { path, message: valueMessage(issue, path, came, value) });
+    findings.push(misspeltSource(issue, value) ?? { path, message: valueMessage(issue, path, came, value, root) });
   }
   return findings;
 }
@@ -70,26 +76,26 @@ export function nearest(word: string, names: readonly string[]): string[] {
   return names.filter((name) => distance(name) === least);
 }
 
-function nearestKeys(key: string, path: FieldPath, value: unknown): string[] {
+function nearestKeys(key: string, path: FieldPath, value: unknown, root: z.ZodType): string[] {
   const parent = valueAt(value, path);
-  const near = nearest(key, keysAt(path, value));
+  const near = nearest(key, keysAt(path, value, root));
   const absent = near.filter((name) => !(isRecord(parent) && Object.hasOwn(parent, name)));
   return absent.length > 0 ? absent : near;
 }
 
-function unknownKeyHint(key: string, near: string[], path: FieldPath, value: unknown): string {
+function unknownKeyHint(key: string, near: string[], path: FieldPath, value: unknown, root: z.ZodType): string {
   if (near.length > 0) return `did you mean ${near.join(' or ')}?`;
-  return path.length > 0 || key !== '' ? `known here: ${keysAt(path, value).join(', ')}` : 'remove it';
+  return path.length > 0 || key !== '' ? `known here: ${keysAt(path, value, root).join(', ')}` : 'remove it';
 }
 
-function keysAt(path: FieldPath, value: unknown): string[] {
-  const schema = schemaAt(recipeSchema, path, value);
+function keysAt(path: FieldPath, value: unknown, root: z.ZodType = recipeSchema): string[] {
+  const schema = schemaAt(root, path, value);
   return schema ? keysOf(schema, valueAt(value, path)) : [];
 }
 
-function valueMessage(issue: SchemaIssue, path: FieldPath, came: unknown, value: unknown): string {
+function valueMessage(issue: SchemaIssue, path: FieldPath, came: unknown, value: unknown, root: z.ZodType): string {
   if (issue.code === 'invalid_union' && path.at(-1) === 'source') return sourceMessage(came);
-  const schema = schemaAt(recipeSchema, issue.path as FieldPath, value);
+  const schema = schemaAt(root, issue.path as FieldPath, value);
   if (!schema) return issue.message;
   const advice = adviceFor(schema, path);
   if (came === undefined) return `missing; ${expected(schema)} is needed${advice}`;
@@ -97,6 +103,7 @@ function valueMessage(issue: SchemaIssue, path: FieldPath, came: unknown, value:
     const hint = typeof came === 'string' ? didYouMean(came, issue.values.map(String)) : null;
     return `expected ${expected(schema)}; got ${show(came)}${hint ? `; ${hint}` : advice}`;
   }
+  if (issue.code === 'custom') return `${issue.message}; got ${show(came)}`;
   if (issue.code === 'invalid_format' && issue.format === 'url') {
     return `expected a URL with http or https, as in \`http://localhost:8000/v1\`; got ${show(came)}`;
   }

@@ -53,7 +53,8 @@ export async function loadRecipe(file: string, overrides: string[] = []): Promis
   return { recipe, placement, storeUri: store.uri, file, baseDir, resolvePath };
 }
 
-function findStore(store: string, baseDir: string): { uri: string } | { problem: string } {
+/** Of a recipe's `store`. */
+export function findStore(store: string, baseDir: string): { uri: string } | { problem: string } {
   try {
     return { uri: storeUri(store, baseDir) };
   } catch (error) {
@@ -62,7 +63,8 @@ function findStore(store: string, baseDir: string): { uri: string } | { problem:
   }
 }
 
-async function readText(file: string): Promise<string> {
+/** @throws {RecipeError} where there is no such file */
+export async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
@@ -80,7 +82,7 @@ function acceptedPart(value: unknown, findings: Finding[]): RecipeShape | null {
 }
 
 /** In the order of the file; options last. */
-function located(findings: Finding[], source: RecipeSource): RecipeIssue[] {
+export function located(findings: Finding[], source: RecipeSource): RecipeIssue[] {
   const issues = findings.map(({ path, message }) => ({ ...source.locate(path), field: fieldName(path), message }));
   return issues.sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { recipeSchema } from './schema.js';
+import { trainingSchema } from './training-schema.js';
 import { defaultOf, docOf, expected, unwrap } from './schema-walk.js';
 
 interface FieldRow {
@@ -11,9 +12,7 @@ interface FieldRow {
 
 /** docs/recipe.md: every field with what it takes, its default and its doc line. Made from the schema, checked by a test. */
 export function recipeDoc(): string {
-  const rows = [...fieldRows(recipeSchema, '')];
-  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [
+  return page(recipeSchema, [
     '# Recipe',
     '',
     '<!-- Made from app/recipe/schema.ts by `node scripts/write-recipe-doc.mjs`. Change the doc lines there. -->',
@@ -25,6 +24,28 @@ export function recipeDoc(): string {
     '',
     'A score is written as its name (`select: clip_text`) or with its model (`select: { metric: clip_text, model: ./folder }`).',
     '',
+  ]);
+}
+
+/** docs/training-recipe.md, likewise. */
+export function trainingRecipeDoc(): string {
+  return page(trainingSchema, [
+    '# Training recipe',
+    '',
+    '<!-- Made from app/recipe/training-schema.ts by `node scripts/write-recipe-doc.mjs`. Change the doc lines there. -->',
+    '',
+    'A training recipe is a YAML file that says everything about a training ([training.md](training.md)). Relative paths are relative to the file.',
+    'Any field can be set for one training with `--set`, as in `--set training.epochs=20`. Unknown keys are refused, with the nearest known key.',
+    'See `examples/recipes/train-opt.yaml` for one to start from.',
+    '',
+  ]);
+}
+
+function page(schema: z.ZodType, head: string[]): string {
+  const rows = [...fieldRows(schema, '')];
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [
+    ...head,
     '<!-- prettier-ignore -->',
     line(['field', 'takes', 'default', 'what it does']),
     '|---|---|---|---|',

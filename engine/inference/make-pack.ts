@@ -1,6 +1,7 @@
 import { readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { InvalidInput, RefineError } from '../../core/errors.js';
+import type { MeasuredLosses } from '../../core/recipe.js';
 import type { Digest } from '../../core/types.js';
 import { cardLicence } from '../card-licence.js';
 import { hashFiles, modelProblems } from './model-folder.js';
@@ -21,6 +22,10 @@ export interface PackClaims {
   trainedOn: Digest[];
   /** Texts that a critic was taught with: a report tells how much of them it repeats. */
   trainingFeedback?: string[];
+  /** Losses that their training measured. */
+  measured?: MeasuredLosses;
+  /** Of models that a training made: what from, with which parameters, by which code. */
+  lineage?: Record<string, unknown>;
 }
 
 /** A model folder that can be used. */
@@ -108,6 +113,8 @@ async function describe(model: WholeModel, packFolder: string, claims: PackClaim
       digests: [...new Set([...(old?.trainedOn.digests ?? []), ...claims.trainedOn])],
       ...(claims.trainingFeedback ? { feedback: claims.trainingFeedback } : {}),
     },
+    ...(claims.measured ? { measured: claims.measured } : {}),
+    ...(claims.lineage ? { lineage: claims.lineage } : {}),
   };
 }
 

@@ -78,6 +78,11 @@ export async function readPack(modelFolder: string): Promise<PackEntry | null> {
 export async function measuredLosses(modelFolder: string, entry: PackEntry | null): Promise<MeasuredLosses | undefined> {
   const file = join(modelFolder, 'measured.json');
   const told = entry?.measured ?? ((await fileExists(file)) ? await readModelConfig(file, measuredSchema) : {});
+  return lossesIn(told);
+}
+
+/** What a training measured, without all that is no loss; `undefined` where nothing is left. */
+export function lossesIn(told: Record<string, unknown>): MeasuredLosses | undefined {
   const known = MEASURED_LOSSES.flatMap((name) => (typeof told[name] === 'number' ? [[name, told[name]] as const] : []));
   return known.length === 0 ? undefined : Object.fromEntries(known);
 }

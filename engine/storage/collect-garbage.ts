@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { InvalidInput } from '../../core/errors.js';
 import { artifactKey } from './artifact-store.js';
-import { collectReferences } from './references.js';
+import { collectReferences, collectTrainingReferences } from './references.js';
 import { stepRecordKey } from './step-records.js';
 import type { Store } from './store.js';
 
@@ -13,7 +13,7 @@ const HANDS = 16;
 export interface Garbage {
   /** Runs that go, with everything below their folder. */
   runs: string[];
-  /** Step records and artifacts that no kept run refers to. */
+  /** Step records and artifacts that no kept run and no training refers to. */
   steps: number;
   artifacts: number;
   /** Of those artifacts. */
@@ -30,7 +30,7 @@ export interface CollectGarbageOptions {
 }
 
 /**
- * Finds, and where asked deletes, what no kept run refers to. Runs go before what they refer to, so that one that is interrupted leaves nothing
+ * Finds, and where asked deletes, what no kept run and no training refers to. Runs go before what they refer to, so that one that is interrupted leaves nothing
  * half there, and the next one goes on.
  * @throws InvalidInput for a run to keep that is not there, and while a run of the store is open or ended less than a day ago
  */
@@ -38,13 +38,19 @@ export async function collectGarbage(store: Store, { keep, delete: really, now }
   const known = await store.listRuns();
   const missing = keep?.filter((run) => !known.includes(run)) ?? [];
   if (missing.length > 0) throw new InvalidInput(`no run ${missing.join(', ')} in ${store.uri}; known runs: ${known.join(', ') || 'none'}`);
-  for (const run of known) await refuseWhereYoung(store, run, now);
+  for (const run of known) refuseWhereYoung(`run ${run}`, await store.run(run).readState(), now);
+  const trainings = await store.listTrainings();
+  for (const id of trainings) refuseWhereYoung(`training ${id}`, await store.training(id).readState(), now);
 
   const kept = known.filter((run) => keep === null || keep.includes(run));
   const steps = new Set<string>();
   const digests = new Set<string>();
-  for (const run of kept) {
-    const found = await collectReferences(store, run);
+  const collections = [
+    ...kept.map((run) => () => collectReferences(store, run)),
+    ...trainings.map((id) => () => collectTrainingReferences(store, id)),
+  ];
+  for (const collect of collections) {
+    const found = await collect();
     for (const key of found.steps) steps.add(stepRecordKey(key));
     for (const digest of found.digests) digests.add(artifactKey(digest));
   }
@@ -69,15 +75,14 @@ export async function collectGarbage(store: Store, { keep, delete: really, now }
   return { runs, steps: deadSteps.length, artifacts: deadArtifacts.length, bytes, deleted: really };
 }
 
-async function refuseWhereYoung(store: Store, runId: string, now: Date): Promise<void> {
-  const files = store.run(runId);
-  const state = await files.readState();
+/** @throws InvalidInput */
+function refuseWhereYoung(what: string, state: { finishedAt: string | null } | undefined, now: Date): void {
   if (!state?.finishedAt) {
-    throw new InvalidInput(`run ${runId} is open: what it has not recorded yet would be lost; finish or cancel it first`);
+    throw new InvalidInput(`${what} is open: what it has not recorded yet would be lost; finish or cancel it first`);
   }
   if (now.getTime() - Date.parse(state.finishedAt) < DAY_MS) {
     throw new InvalidInput(
-      `run ${runId} ended less than a day ago, at ${state.finishedAt}: a late writer may still be at work; try again later`,
+      `${what} ended less than a day ago, at ${state.finishedAt}: a late writer may still be at work; try again later`,
     );
   }
 }

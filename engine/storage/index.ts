@@ -5,6 +5,8 @@ export * from './artifact-store.js';
 export * from './step-records.js';
 export * from './run-files.js';
 export * from './ledger.js';
+export * from './folder-artifact.js';
+export * from './training-files.js';
 export * from './verify.js';
 export * from './collect-garbage.js';
 export * from './store.js';

@@ -1,5 +1,7 @@
 import pLimit from 'p-limit';
+import { isTrained } from '../../core/training.js';
 import type { ArtifactRef, Digest, ItemRecord, RoundOutcome } from '../../core/types.js';
+import { FOLDER_MEDIA_TYPE, folderDigests } from './folder-artifact.js';
 import type { Store } from './store.js';
 
 /** Records that are read side by side. */
@@ -67,4 +69,19 @@ export async function collectReferences(store: Store, runId: string): Promise<Re
 
 function roundsOf(record: ItemRecord): RoundOutcome[] {
   return record.arms.flatMap((arm) => arm.rounds);
+}
+
+/** Everything that a training refers to: its feedback set, the steps of its cells, and what came of them. */
+export async function collectTrainingReferences(store: Store, trainingId: string): Promise<Pick<References, 'digests' | 'steps'>> {
+  const files = store.training(trainingId);
+  const [manifest, result] = [await files.readManifest(), await files.readResult()];
+  const steps = new Set<string>([...(result?.steps ?? []), ...(result?.cells.filter(isTrained).map(({ key }) => key) ?? [])]);
+  const refs = [manifest?.data.folder, result?.measured, result?.picture, result?.pack].filter((ref) => ref !== undefined);
+  for (const key of steps) refs.push(...Object.values((await store.steps.readStep(key))?.outputs ?? {}));
+  const digests = new Set<Digest>();
+  for (const ref of refs) {
+    const all = ref.mediaType === FOLDER_MEDIA_TYPE ? await folderDigests(store.artifacts, ref) : [ref.digest];
+    for (const digest of [...all, ...ref.derivedFrom]) digests.add(digest);
+  }
+  return { digests, steps };
 }

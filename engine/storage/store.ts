@@ -4,6 +4,7 @@ import { Checkpoints } from './checkpoints.js';
 import { LedgerFollower, LedgerWriter, readLedger, type LedgerRow, type ReadLedgerOptions } from './ledger.js';
 import type { ObjectStore } from './object-store.js';
 import { listRuns, RunFiles } from './run-files.js';
+import { listTrainings, TrainingFiles } from './training-files.js';
 import { StepRecords } from './step-records.js';
 
 /** All that a store holds, over any {@link ObjectStore}: artifacts, step records, and the files of its runs. */
@@ -58,6 +59,16 @@ export class Store {
   /** Ids of the runs that have a manifest, sorted. */
   listRuns(): Promise<string[]> {
     return listRuns(this.objects);
+  }
+
+  /** The files of a training, which need not exist yet. Throws InvalidInput on what cannot be its id. */
+  training(trainingId: string): TrainingFiles {
+    return new TrainingFiles(this.objects, trainingId);
+  }
+
+  /** Ids of the trainings that have a manifest, sorted. */
+  listTrainings(): Promise<string[]> {
+    return listTrainings(this.objects);
   }
 
   /** One per run and worker process. */

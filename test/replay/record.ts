@@ -14,11 +14,14 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { findTemporalCli } from '#temporal-cli';
 import { itemKey, itemWorkflowId, partitionWorkflowId } from '../../core/ids.js';
+import type { TrainingStatus } from '../../app/client/training-status.js';
+import { cellWorkflowId, trainingWorkflowId } from '../../core/training.js';
 import { openStore } from '../../engine/storage/index.js';
 import { cliJson, ROOT, scratch, type RunningCli } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
 import { descendants, kill, until } from '../support/processes.js';
 import { completed, readLedger, type RunDocument, type StatusDocument } from '../support/runs.js';
+import { TRAINER, writeTraining, type SmallTraining } from '../support/small-training.js';
 import { CONTROL, OPT, PLACEBO, WRITTEN, writeRecipe, type SmallRecipe } from '../support/small-recipe.js';
 
 jest.setTimeout(300_000);
@@ -144,4 +147,36 @@ test('a run on devices with roles, in which one loses a picture half-way and goe
   await run.follow(0);
   saveAll('leased', 'creature-0601', 'leased');
   await end(drawer, ...others);
+});
+
+test('a training of two settings that is done, one that is cancelled, and one that comes to nothing', async () => {
+  const worker = await cluster.worker('train', ...TRAINER);
+  const train = (id: string, what: SmallTraining, code = 0) => {
+    const folder = scratch();
+    const file = writeTraining(folder, what);
+    const on = (...args: string[]) => [...args, '--store', join(folder, 'runs'), '--address', cluster.address];
+    const start = (...args: string[]) =>
+      cliJson<TrainingStatus>(on('train', file, '--id', id, ...TRAINER, ...args), args.length > 0 ? 0 : code);
+    return { folder, start, command: (name: string) => cliJson<TrainingStatus>(on(name, id)) };
+  };
+  const saveTraining = (id: string, what: string) => {
+    save(trainingWorkflowId(id), `train-model-${what}`);
+    save(cellWorkflowId(id, 0), `train-cell-${what}`);
+  };
+  await train('trained', { maxSteps: 4, more: { grid: { 'lora.r': [2, 4] } } }).start();
+  saveTraining('trained', 'done');
+
+  const long = train('stopped', { maxSteps: 100_000 });
+  await long.start('--detach');
+  await until('it trains', async () => (await long.command('status')).cells[0]!.step > 0);
+  await long.command('cancel');
+  await until('it is cancelled', async () => (await long.command('status')).state === 'cancelled');
+  saveTraining('stopped', 'cancelled');
+
+  const spoilt = train('spoilt', { maxSteps: 4 }, 2);
+  rmSync(join(spoilt.folder, 'feedback/train/creature-0001.png'));
+  await spoilt.start();
+  saveTraining('spoilt', 'failed');
+  worker.signal('SIGTERM');
+  await worker.ended;
 });

@@ -41,7 +41,11 @@ async function replay(workflowBundle: WorkflowBundle): Promise<Record<string, st
 test('there is a history of every workflow and of every way it can go', () => {
   const ways = ['cancelled', 'done', 'elsewhere', 'failed', 'leased', 'recorded', 'retried'];
   const workflows = ['refine-dataset', 'refine-item', 'refine-partition'];
-  expect(files.sort()).toEqual(expect.arrayContaining(workflows.flatMap((workflow) => ways.map((way) => `${workflow}-${way}.json`))));
+  const trainings = ['train-model', 'train-cell'].flatMap((workflow) =>
+    ['cancelled', 'done', 'failed'].map((way) => `${workflow}-${way}.json`),
+  );
+  const ofRuns = workflows.flatMap((workflow) => ways.map((way) => `${workflow}-${way}.json`));
+  expect(files.sort()).toEqual(expect.arrayContaining([...ofRuns, ...trainings]));
 });
 
 test('one of them went to the queue of a role, and back to the worker that had its picture half made', () => {
@@ -67,6 +71,13 @@ test.each([
     'orchestration.recallItem({ item })',
   ],
   ['refine-partition', 'workflows/refine-partition.ts', 'orchestration.readIndexPage({', '(orchestration as any).readOther({'],
+  [
+    'train-model',
+    'workflows/train-model.ts',
+    'orchestration.setTrainingState({ training: ref, state: ',
+    '(orchestration as any).setOther({ training: ref, state: ',
+  ],
+  ['train-cell', 'workflows/train-cell.ts', '.fineTune({', '.measureModel({'],
   ['refine-dataset', 'workflows/refine-dataset.ts', 'indexing.indexDataset({', '(indexing as any).indexOther({'],
 ])('a change of %s that open runs would stumble over is found, and named in all its histories alone', async (workflow, file, from, to) => {
   const found = await replay(await bundle(changed(file, from, to)));

@@ -2,7 +2,7 @@
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import type { Client } from '@temporalio/client';
-import type { QueueRole } from '../../core/item-plan.js';
+import type { WorkerRole } from '../../core/queues.js';
 import { findTemporalCli } from '#temporal-cli';
 import { startCli, type RunningCli } from './cli.js';
 
@@ -31,7 +31,7 @@ export class Cluster {
   }
 
   /** A worker that polls when this resolves. `device`: of a gpu worker. */
-  async worker(role: QueueRole, ...args: string[]): Promise<RunningCli> {
+  async worker(role: WorkerRole, ...args: string[]): Promise<RunningCli> {
     const worker = startWorker(role, this.address, ...args);
     await worker.saw(POLLS(role));
     return worker;
@@ -43,9 +43,9 @@ export class Cluster {
 }
 
 /** What a worker says when it polls. */
-export const POLLS = (role: QueueRole) => `worker on queue ${role}`;
+export const POLLS = (role: WorkerRole) => `worker on queue ${role}`;
 
 /** The product's worker as a process. */
-export function startWorker(role: QueueRole, address: string, ...args: string[]): RunningCli {
+export function startWorker(role: WorkerRole, address: string, ...args: string[]): RunningCli {
   return startCli(['worker', '--queue', role, '--address', address, ...args]);
 }

@@ -1,6 +1,6 @@
 /** A worker that is started again whenever it ends, as a service manager would do it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { QueueRole } from '../../core/item-plan.js';
+import type { WorkerRole } from '../../core/queues.js';
 import { POLLS, startWorker } from './cluster.js';
 import type { RunningCli } from './cli.js';
 import { descendants, kill, until } from './processes.js';
@@ -16,7 +16,7 @@ export class SupervisedWorker {
 
   /** @param args of the worker beside its queue */
   constructor(
-    private readonly role: QueueRole,
+    private readonly role: WorkerRole,
     address: string,
     ...args: string[]
   ) {

@@ -11,6 +11,7 @@ import { findTemporalCli } from '#temporal-cli';
 import { DEVICE_ROLES, FAIR_QUEUES } from '../../../core/queues.js';
 import { SEARCH_ATTRIBUTES } from '../../../core/search-attributes.js';
 import { verifyPack } from '../../../engine/inference/index.js';
+import { findTrainerPython, trainerProgram } from '../../../engine/training/index.js';
 import { makeFolder, openStore } from '../../../engine/storage/index.js';
 import { connect, findServer } from '../../client/connect.js';
 import { servesInTurn } from '../../client/probe-fairness.js';
@@ -44,6 +45,7 @@ export function doctorCommand(program: Command): void {
         ...(await server(options)),
         await store(options),
         await packs(),
+        await training(),
       ];
       if (options.json) printJson({ ok: findings.every((f) => f.ok), findings });
       else {
@@ -194,6 +196,23 @@ async function packs(): Promise<Finding> {
     };
   } catch (error) {
     return { check: 'model packs', ok: false, found: firstLine(error), advice: 'fetch the files of the pack again' };
+  }
+}
+
+async function training(): Promise<Finding> {
+  const check = 'training';
+  try {
+    await trainerProgram(process.env['REFINELOOP_TRAINER']);
+    const python = process.env['REFINELOOP_PYTHON'] ?? (await findTrainerPython());
+    if (python) return { check, ok: true, found: `Python ${python}` };
+    return { check, ok: true, found: 'its Python environment comes with the first `train` (6 GB, one to three minutes)' };
+  } catch (error) {
+    return {
+      check,
+      ok: false,
+      found: firstLine(error),
+      advice: 'install the program again, or set REFINELOOP_TRAINER to where its folder is',
+    };
   }
 }
 

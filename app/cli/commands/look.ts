@@ -8,18 +8,21 @@ import { verifyRun, type Store } from '../../../engine/storage/index.js';
 import { findItem } from '../../client/find-item.js';
 import { queuesWithoutWorker, workerAdvice } from '../../client/queues.js';
 import { getStatus, isOver, StatusReader } from '../../client/status.js';
-import { openRun, tryConnect, withCommonOptions, type CommonOptions } from '../context.js';
+import { waitForTraining, type TrainingName } from '../../client/train.js';
+import { getTrainingStatus, isTrainingOver } from '../../client/training-status.js';
+import { findTraining, openRun, tryConnect, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
 import { onInterrupt } from '../interrupt.js';
 import { note, print, printJson, signed, table } from '../output.js';
 import { progressDisplay, statusLines } from '../progress.js';
+import { showTraining, trainingLines } from '../training-display.js';
 
 /** Commands that only read. They read the store when no server answers. */
 export function lookCommands(program: Command): void {
   withCommonOptions(
     program
       .command('status')
-      .description('progress, time left and steps of a run')
+      .description('progress and time left of a run or a training')
       .argument('<run>')
       .option('--watch', 'go on until it ends'),
   ).action(status);
@@ -46,6 +49,8 @@ export function lookCommands(program: Command): void {
 }
 
 async function status(runId: string, options: CommonOptions & { watch?: boolean }): Promise<void> {
+  const training = await findTraining(runId, options);
+  if (training) return trainingStatus(training, options);
   const { run } = await openRun(runId, options);
   const open = await tryConnect(run.storeUri, options);
   const interrupt = onInterrupt();
@@ -75,6 +80,24 @@ async function status(runId: string, options: CommonOptions & { watch?: boolean 
     if (!options.json && now.source === 'store' && !isOver(now.state)) print('read from the store: no server answers, so nothing runs now');
   } finally {
     interrupt.dispose();
+    await open?.close();
+  }
+}
+
+async function trainingStatus(name: TrainingName, options: CommonOptions & { watch?: boolean }): Promise<void> {
+  const open = await tryConnect(name.storeUri, options);
+  const client = open?.client ?? null;
+  try {
+    if (options.watch && client && !isTrainingOver((await getTrainingStatus(client, name)).state)) {
+      const interrupt = onInterrupt();
+      const ends = [waitForTraining(client, name.trainingId), interrupt.signalled];
+      await showTraining(client, name, { ui: open?.settings.ui ?? null, embedded: false }, ends).finally(interrupt.dispose);
+    }
+    const now = await getTrainingStatus(client, name);
+    if (options.json) printJson(now);
+    else trainingLines(now).forEach((line) => print(line));
+    if (!options.json && !client && !isTrainingOver(now.state)) print('read from the store: no server answers, so nothing runs now');
+  } finally {
     await open?.close();
   }
 }

@@ -3,7 +3,9 @@ import type { Client } from '@temporalio/client';
 import { cancelRun, itemsToRetry, pauseRun, resumeRun, retryRun, setConcurrency, type RunName } from '../../client/control.js';
 import { getStatus, isOver } from '../../client/status.js';
 import { InvalidInput } from '../../../core/errors.js';
-import { mustConnect, openRun, withCommonOptions, type CommonOptions } from '../context.js';
+import { cancelTraining, type TrainingName } from '../../client/train.js';
+import { getTrainingStatus, isTrainingOver } from '../../client/training-status.js';
+import { findTraining, mustConnect, openRun, withCommonOptions, type CommonOptions } from '../context.js';
 import { follow, startOptions, withServer, type ExecuteOptions } from '../execute-run.js';
 import { print, printJson } from '../output.js';
 import { finish, itemsInFlight, withStartOptions } from './run.js';
@@ -12,7 +14,7 @@ import { finish, itemsInFlight, withStartOptions } from './run.js';
 export function steerCommands(program: Command): void {
   steer(program, 'pause', 'start no further item; those in flight go on to their end', pauseRun, 'paused');
   steer(program, 'resume', 'go on after a pause', resumeRun, 'goes on');
-  steer(program, 'cancel', 'end a run: items in flight stop, what is finished stays', cancelRun, 'is being cancelled');
+  steer(program, 'cancel', 'end a run or a training: what is in flight stops, what is finished stays', cancelRun, 'is being cancelled');
   const scale = program
     .command('scale')
     .description('change how many items of an open run are in flight')
@@ -55,6 +57,8 @@ async function changeOpenRun(
   act: (client: Client, run: RunName) => Promise<void>,
   said: string,
 ): Promise<void> {
+  const training = name === 'cancel' ? await findTraining(runId, options) : null;
+  if (training) return stopTraining(training, options);
   const { run } = await openRun(runId, options);
   const { state } = await getStatus(null, run);
   if (isOver(state)) throw new InvalidInput(`run ${runId} has ended (${state}); there is nothing to ${name}`);
@@ -63,6 +67,19 @@ async function changeOpenRun(
     await act(open.client, run);
     if (options.json) printJson(await getStatus(open.client, run));
     else print(`run ${runId} ${said}`);
+  } finally {
+    await open.close();
+  }
+}
+
+async function stopTraining(training: TrainingName, options: CommonOptions): Promise<void> {
+  const { state } = await getTrainingStatus(null, training);
+  if (isTrainingOver(state)) throw new InvalidInput(`training ${training.trainingId} has ended (${state}); there is nothing to cancel`);
+  const open = await mustConnect(training.storeUri, options);
+  try {
+    await cancelTraining(open.client, training);
+    if (options.json) printJson(await getTrainingStatus(open.client, training));
+    else print(`training ${training.trainingId} is being cancelled; \`train\` goes on from its last checkpoint`);
   } finally {
     await open.close();
   }

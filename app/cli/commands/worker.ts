@@ -2,20 +2,28 @@ import { NativeConnection } from '@temporalio/worker';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
-import type { QueueRole } from '../../../core/item-plan.js';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../../core/recipe.js';
 import { storeUri } from '../../../engine/storage/index.js';
-import { DEVICE_ROLES, type DeviceRole } from '../../../core/queues.js';
+import { DEVICE_ROLES, WORKER_ROLES, type DeviceRole, type WorkerRole } from '../../../core/queues.js';
+import { trainerProgram, trainerPython } from '../../../engine/training/index.js';
 import { checkGpuOptions, createWorker, defaultName, GRACE_SECONDS } from '../../../workers/index.js';
 import { findServer } from '../../client/connect.js';
 import { tracing } from '../../client/tracing.js';
 import { ServiceUnreachable } from '../../client/service-unreachable.js';
 import { installTelemetry, type TelemetryOptions } from '../../embedded/telemetry.js';
 import { hasProvider } from '../find-devices.js';
-import { integer, storeOf, withCommonOptions, withTelemetryOptions, type CommonOptions } from '../context.js';
+import {
+  integer,
+  storeOf,
+  withCommonOptions,
+  withTelemetryOptions,
+  withTrainerOptions,
+  type CommonOptions,
+  type TrainerOptions,
+} from '../context.js';
 
-interface WorkerCommandOptions extends CommonOptions, TelemetryOptions {
-  queue: QueueRole;
+interface WorkerCommandOptions extends CommonOptions, TelemetryOptions, TrainerOptions {
+  queue: WorkerRole;
   device?: number;
   provider?: ExecutionProvider;
   name?: string;
@@ -24,7 +32,7 @@ interface WorkerCommandOptions extends CommonOptions, TelemetryOptions {
   modelMemory?: number;
   memoryLimit?: number;
   hangTimeout?: number;
-  grace: number;
+  grace?: number;
   buildId?: string;
 }
 
@@ -43,7 +51,7 @@ export function workerCommand(program: Command): void {
   const command = program
     .command('worker')
     .description('one worker for a cluster; ends on Ctrl-C or SIGTERM when its steps are through')
-    .addOption(new Option('--queue <role>', 'what it works on').choices(['orchestrator', 'cpu', 'gpu']).makeOptionMandatory())
+    .addOption(new Option('--queue <role>', 'what it works on').choices(WORKER_ROLES).makeOptionMandatory())
     .option('--device <n>', 'device of a gpu worker; one worker a device (default: 0)', integer(0, 1023))
     .addOption(
       new Option('--provider <name>', 'ONNX Runtime execution provider of a gpu worker (default: cpu)').choices(EXECUTION_PROVIDERS),
@@ -62,9 +70,13 @@ export function workerCommand(program: Command): void {
       integer(1, 2 ** 31),
     )
     .option('--hang-timeout <s>', 'seconds without a sign of life after which that process is killed (default: 120)', integer(1, 86_400))
-    .option('--grace <s>', 'seconds that its steps are given to end when it is stopped', integer(0, 86_400), GRACE_SECONDS)
+    .option(
+      '--grace <s>',
+      `seconds that its steps are given to end when it is stopped (default: ${GRACE_SECONDS}; a training, which leaves a checkpoint, none)`,
+      integer(0, 86_400),
+    )
     .option('--build-id <id>', 'version of an orchestrator in the worker deployment "refineloop"; see docs/deploying.md');
-  withTelemetryOptions(withCommonOptions(command)).action(async (options: WorkerCommandOptions) => {
+  withTrainerOptions(withTelemetryOptions(withCommonOptions(command))).action(async (options: WorkerCommandOptions) => {
     if (options.buildId !== undefined && options.queue !== 'orchestrator')
       throw new InvalidInput(`--build-id is for orchestrators: a worker on queue ${options.queue} runs no workflows`);
     const forGpu = FOR_GPU.find(([option]) => options[option] !== undefined);
@@ -93,7 +105,9 @@ export function workerCommand(program: Command): void {
       const { queue: role, buildId, grace: graceSeconds } = options;
       const memory = { modelMemoryMb: options.modelMemory, memoryLimitMb: options.memoryLimit, hangTimeoutSeconds: options.hangTimeout };
       const plugins = traces ? [traces.plugin] : [];
-      const how = { role, device, provider, name, roles, batch, ...memory, store, buildId, graceSeconds, plugins };
+      const training = role === 'train' ? { trainer: options.trainer, python: await trainerPython(options.python, log) } : {};
+      if (role === 'train') await trainerProgram(options.trainer);
+      const how = { role, device, provider, name, roles, batch, ...memory, ...training, store, buildId, graceSeconds, plugins };
       const worker = await createWorker({ connection, namespace, ...how });
       const on = `${role}${role === 'gpu' ? `, device ${provider}:${device}` : ''}`;
       const as = role === 'gpu' ? `, name ${name}, roles ${(roles ?? DEVICE_ROLES).join(' ')}` : '';

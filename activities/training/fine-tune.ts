@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { ModelOutputInvalid } from '../../core/errors.js';
+import { gridCells, type TrainedCell } from '../../core/training.js';
+import type { StepRecord } from '../../core/types.js';
+import { getFolder, putFolder } from '../../engine/storage/index.js';
+import type { ActivityServices, TrainingContext } from '../services.js';
+import type { FineTuneInput } from '../types.js';
+import { CellRecorder } from './cell-recorder.js';
+import { recorded, trainingStep } from './recorded-step.js';
+import { inWorkFolder, type TrainingTools } from './work-folder.js';
+
+const summarySchema = z.looseObject({ steps: z.int(), bestStep: z.int(), trainLoss: z.number(), validationLoss: z.number() });
+
+/** Trains one cell, from its newest checkpoint on where there is one. The checkpoint goes when the result is recorded. */
+export async function fineTune(
+  services: ActivityServices,
+  training: TrainingContext,
+  { cell }: FineTuneInput,
+  tools: TrainingTools,
+): Promise<TrainedCell> {
+  const { manifest, store, files } = training;
+  const step = await trainingStep(services, training, 'train', cell, []);
+  const checkpoints = files.checkpoints(cell);
+  const { record, cached } = await recorded(training, step, () =>
+    inWorkFolder(services, training, `train ${cell}`, tools, step.parameters, async ({ data, out, run }) => {
+      await getFolder(store.artifacts, manifest.data.folder, data);
+      const kept = await checkpoints.find(step.key);
+      if (kept) await getFolder(checkpoints.blobs, kept.record.folder, join(out, 'checkpoints', kept.record.name));
+      const from = { step: kept?.record.step ?? 0, curve: kept?.curve ?? [] };
+      const recorder = new CellRecorder(files, checkpoints, step.key, cell, tools.attempt, from);
+      try {
+        await run(
+          'train',
+          (event) => {
+            recorder.onEvent(event);
+            const { step: done, totalSteps, loss, validationLoss } = recorder.progress;
+            tools.progress(done, totalSteps, loss, validationLoss);
+          },
+          () => recorder.gotOn,
+        );
+      } finally {
+        await recorder.settled();
+      }
+      const summary = await readSummary(join(out, 'training.json'));
+      const inputs = step.keyInput.inputs;
+      const result = await putFolder(store.artifacts, out, { derivedFrom: inputs, skip: (path) => path === 'checkpoints' });
+      const lines = recorder.curve().map((point) => `${JSON.stringify(point)}\n`);
+      const curve = await store.putArtifact(Buffer.from(lines.join('')), 'application/jsonl', inputs);
+      return { outputs: { result, curve }, values: summary };
+    }),
+  );
+  await checkpoints.remove();
+  return { cell, label: gridCells(manifest.recipe)[cell]!.label, cached, ...trained(record) };
+}
+
+function trained({ key, outputs, values }: StepRecord): Omit<TrainedCell, 'cell' | 'label' | 'cached'> {
+  const { steps, bestStep, trainLoss, validationLoss } = summarySchema.parse(values);
+  return { key, steps, bestStep, trainLoss, validationLoss, result: outputs['result']!, curve: outputs['curve']! };
+}
+
+async function readSummary(file: string) {
+  try {
+    const { steps, bestStep, trainLoss, validationLoss } = summarySchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return { steps, bestStep, trainLoss, validationLoss };
+  } catch (error) {
+    throw new ModelOutputInvalid(`the training has no usable summary in training.json: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,51 @@
+import { stepKey } from '../../core/step-key.js';
+import { gridCells, type TrainingParameters } from '../../core/training.js';
+import type { ArtifactRef, Digest, StepKeyInput, StepRecord, TrainingStepName } from '../../core/types.js';
+import type { ActivityServices, TrainingContext } from '../services.js';
+
+/** Raised when the same inputs no longer give the same result, for other reasons than the program's own files. */
+const VERSION = 1;
+
+/** All that a training's step depends on. `inputs` and `params` beside what every step of a cell does: its parameters, models, program and device. */
+export async function trainingStep(
+  services: ActivityServices,
+  { manifest }: TrainingContext,
+  step: TrainingStepName,
+  cell: number,
+  inputs: Digest[],
+): Promise<{ key: string; keyInput: StepKeyInput; parameters: TrainingParameters }> {
+  const { kind } = manifest.recipe;
+  const { parameters } = gridCells(manifest.recipe)[cell]!;
+  // How often it is saved changes nothing, nor does which of several like devices it runs on.
+  const { checkpointSteps: _, device, precision, ...params } = parameters;
+  const keyInput: StepKeyInput = {
+    step,
+    stepVersion: VERSION,
+    inputs: [manifest.data.folder.digest, ...inputs],
+    params: { kind, imageEncoder: manifest.imageEncoder?.digest ?? null, ...params },
+    model: manifest.base.digest,
+    runtime: {
+      engine: 'trainer',
+      version: (await services.trainer()).digest,
+      provider: device.replace(/:\d+$/, ''),
+      precision,
+      batching: 'exact',
+    },
+    draw: 0,
+  };
+  return { key: stepKey(keyInput), keyInput, parameters };
+}
+
+/** The recorded result of a step, or that of `carryOut`, which is recorded. */
+export async function recorded(
+  { store }: TrainingContext,
+  { key, keyInput }: { key: string; keyInput: StepKeyInput },
+  carryOut: () => Promise<{ outputs: Record<string, ArtifactRef>; values: Record<string, unknown> }>,
+): Promise<{ record: StepRecord; cached: boolean }> {
+  const found = await store.findStep(key);
+  if (found) return { record: found, cached: true };
+  const startedAt = performance.now();
+  const made = await carryOut();
+  const seconds = (performance.now() - startedAt) / 1000;
+  return { record: await store.recordStep({ ...keyInput, key, ...made, unpinned: false, seconds }), cached: false };
+}

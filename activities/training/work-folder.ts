@@ -1,0 +1,67 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { sha256Hex } from '../../core/content-hash.js';
+import type { TrainingParameters } from '../../core/training.js';
+import { endLeftover, runTrainer, type DoneEvent, type TrainerEvent, type TrainerScript } from '../../engine/training/index.js';
+import type { ActivityServices, TrainingContext } from '../services.js';
+
+/** What a training's activity may use beside its input. */
+export interface TrainingTools {
+  signal: AbortSignal;
+  attempt: number;
+  /** Tells Temporal where the program is; it hears anyway that the activity lives. */
+  progress(done: number, total: number, loss: number | null, validationLoss: number | null): void;
+  log(line: string): void;
+}
+
+/** The folder in which the training program works for one activity. */
+export interface WorkFolder {
+  data: string;
+  /** What the program writes. */
+  out: string;
+  /** Elsewhere than {@link out}. */
+  scratch: string;
+  /** Runs one of its scripts. Throws as {@link runTrainer} does. */
+  run(script: TrainerScript, onEvent?: (event: TrainerEvent) => void, gotOn?: () => boolean): Promise<DoneEvent>;
+}
+
+/**
+ * Makes a folder for an activity, and removes it when `work` is through. It has the same name in every attempt, so that the program finds everything where
+ * it was; what an attempt before this one has left in it, a running program above all, is ended and removed first.
+ * @param name of what is done, unique in the training
+ */
+export async function inWorkFolder<T>(
+  services: ActivityServices,
+  { manifest, store }: TrainingContext,
+  name: string,
+  { signal, log }: TrainingTools,
+  parameters: TrainingParameters,
+  work: (folder: WorkFolder) => Promise<T>,
+): Promise<T> {
+  const folder = join(
+    tmpdir(),
+    `refineloop-training-${userInfo().uid}`,
+    sha256Hex([store.uri, manifest.trainingId, name].join('\n')).slice(0, 16),
+  );
+  const [config, lockFile] = [join(folder, 'config.json'), `${folder}.pid`];
+  const [data, out, scratch] = [join(folder, 'data'), join(folder, 'out'), join(folder, 'scratch')];
+  await endLeftover(lockFile, config);
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  for (const made of [out, scratch]) await mkdir(made, { recursive: true });
+  const { kind } = manifest.recipe;
+  const imageEncoder = manifest.imageEncoder && services.here(manifest.imageEncoder.path);
+  await writeFile(
+    config,
+    JSON.stringify({ kind, base: services.here(manifest.base.path), imageEncoder, data, out, ...parameters }, null, 1),
+  );
+  const run: WorkFolder['run'] = async (script, onEvent = () => {}, gotOn = () => false) => {
+    const [program, python] = [await services.trainer(), await services.python(log)];
+    return runTrainer({ python, script: join(program.folder, `${script}.py`), config, lockFile, signal, onEvent, gotOn });
+  };
+  try {
+    return await work({ data, out, scratch, run });
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}

@@ -1,0 +1,108 @@
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InvalidInput } from '../../core/errors.js';
+import { trainingDigest, type TrainingManifest } from '../../core/training.js';
+import { cardLicence } from '../../engine/card-licence.js';
+import { writeFeedbackSet } from '../../engine/datasets/index.js';
+import { checkModelFolder, isPack, loadPack, modelDigest, readPack } from '../../engine/inference/index.js';
+import { openStore, putFolder, type Store } from '../../engine/storage/index.js';
+import { readFeedbackSetFolder, trainerProgram } from '../../engine/training/index.js';
+import type { LoadedTrainingRecipe } from '../recipe/index.js';
+import { software } from './prepare-run.js';
+
+/** A training that could be started: its feedback set is in the store, and everything is checked that can be checked before. */
+export interface PreparedTraining {
+  manifest: TrainingManifest;
+  storeUri: string;
+  /** Absolute folder for the pack. */
+  out: string;
+}
+
+export interface PrepareTrainingOptions {
+  /** Default: the recipe's name and digest, so that the same command finds its training again. */
+  trainingId?: string;
+  /** Folder of another training program than the one that comes along. */
+  trainer?: string;
+}
+
+/**
+ * Makes the feedback set, or reads the one that is named, checks the models and fixes what the training is.
+ * @throws InvalidInput naming the file and what to do
+ */
+export async function prepareTraining(loaded: LoadedTrainingRecipe, options: PrepareTrainingOptions = {}): Promise<PreparedTraining> {
+  const { trainingId, trainer } = options;
+  const { recipe, storeUri, out, resolvePath } = loaded;
+  const at = (field: string) => (error: unknown) => {
+    if (error instanceof InvalidInput) throw new InvalidInput(`${loaded.file}: ${field}: ${error.message}`, { cause: error });
+    throw error;
+  };
+  await requireReplaceable(out, recipe.name).catch(at('out'));
+  const base = await baseModel(resolvePath(recipe.base)).catch(at('model.base'));
+  const imageEncoder =
+    recipe.imageEncoder === null ? null : await encoder(resolvePath(recipe.imageEncoder)).catch(at('model.image_encoder'));
+  const code = (await trainerProgram(trainer)).digest;
+  const store = await openStore(storeUri);
+  const data = await feedbackSet(store, loaded).catch(at('data'));
+  const what = {
+    formatVersion: 1 as const,
+    recipe,
+    data,
+    base,
+    imageEncoder,
+    code,
+    software: software(),
+    createdAt: new Date().toISOString(),
+  };
+  const recipeDigest = trainingDigest(what);
+  const id = trainingId ?? `${recipe.name}-${recipeDigest.slice('sha256:'.length, 'sha256:'.length + 8)}`;
+  store.training(id); // Refuses what cannot be one.
+  return { manifest: { ...what, trainingId: id, recipeDigest }, storeUri, out };
+}
+
+/** A folder that holds something else is left alone. @throws InvalidInput */
+async function requireReplaceable(out: string, name: string): Promise<void> {
+  const names = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new InvalidInput(`${out} cannot be written (${error.code ?? error.message}); name a folder that is new or empty`, {
+      cause: error,
+    });
+  });
+  if (names.length === 0) return;
+  const pack = (await isPack(out)) ? await loadPack(out) : null;
+  if (pack?.name === name && Object.values(pack.models).every((model) => 'lineage' in model)) return;
+  throw new InvalidInput(`${out} is not empty and holds no pack of an earlier training ${name}; name a folder that is new or empty`);
+}
+
+async function baseModel(path: string): Promise<TrainingManifest['base']> {
+  if (!(await isFile(join(path, 'config.json')))) {
+    throw new InvalidInput(`${path} is no model folder as transformers saves it: it has no config.json`);
+  }
+  const pack = await readPack(path);
+  const licence = pack?.licence ?? (await cardLicence(path)) ?? null;
+  return { path, digest: await modelDigest(path), licence, trainedOn: pack?.trainedOn.digests ?? [] };
+}
+
+const isFile = (path: string): Promise<boolean> => stat(path).then((found) => found.isFile(), () => false); // prettier-ignore
+
+async function encoder(path: string): Promise<TrainingManifest['imageEncoder']> {
+  await checkModelFolder(path, 'vit-mae');
+  return { path, digest: await modelDigest(path) };
+}
+
+async function feedbackSet(store: Store, { recipe, resolvePath }: LoadedTrainingRecipe): Promise<TrainingManifest['data']> {
+  if ('feedbackSet' in recipe.data) return storedSet(store, resolvePath(recipe.data.feedbackSet));
+  const folder = await mkdtemp(join(tmpdir(), 'refineloop-feedback-set-'));
+  try {
+    const { run, ...choice } = recipe.data;
+    await writeFeedbackSet(store, run, folder, choice);
+    return await storedSet(store, folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function storedSet(store: Store, folder: string): Promise<TrainingManifest['data']> {
+  const { digest, examples } = await readFeedbackSetFolder(folder);
+  return { folder: await putFolder(store.artifacts, folder), digest, examples };
+}

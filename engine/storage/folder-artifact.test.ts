@@ -1,0 +1,75 @@
+import { promises as fs } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { artifactKey } from './artifact-store.js';
+import { collectGarbage } from './collect-garbage.js';
+import { getFolder, putFolder, readFolder } from './folder-artifact.js';
+import { openStore } from './open-store.js';
+import type { Store } from './store.js';
+
+let folder: string;
+let store: Store;
+beforeEach(async () => {
+  folder = await fs.mkdtemp(join(tmpdir(), 'refineloop-folder-'));
+  store = await openStore(join(folder, 'store'));
+});
+afterEach(() => fs.rm(folder, { recursive: true }));
+
+async function write(files: Record<string, string | Uint8Array>): Promise<string> {
+  const path = await fs.mkdtemp(join(folder, 'in-'));
+  for (const [name, content] of Object.entries(files)) {
+    await fs.mkdir(join(path, name, '..'), { recursive: true });
+    await fs.writeFile(join(path, name), content);
+  }
+  return path;
+}
+
+test('a folder comes back as it was, in the place of what was there; what is skipped and empty files too', async () => {
+  const ref = await putFolder(store.artifacts, await write({ 'a.txt': 'a', 'deep/er/b.txt': 'b', none: '', 'left/out': 'x' }), {
+    skip: (path) => path === 'left',
+  });
+  const out = join(folder, 'out');
+  await fs.mkdir(out);
+  await fs.writeFile(join(out, 'old'), 'old');
+  await getFolder(store.artifacts, ref, out);
+  expect((await fs.readdir(out, { recursive: true })).sort()).toEqual(['a.txt', 'deep', 'deep/er', 'deep/er/b.txt', 'none']);
+  expect(await fs.readFile(join(out, 'deep/er/b.txt'), 'utf8')).toBe('b');
+  expect((await fs.stat(join(out, 'none'))).size).toBe(0);
+  const again = await putFolder(store.artifacts, await write({ none: '', 'deep/er/b.txt': 'b', 'a.txt': 'a' }));
+  expect(again.digest).toBe(ref.digest);
+});
+
+test('a file larger than a part comes back whole', async () => {
+  const bytes = Buffer.alloc(64 * 2 ** 20 + 5, 'many parts ');
+  const ref = await putFolder(store.artifacts, await write({ weights: bytes }));
+  expect((await readFolder(store.artifacts, ref))[0]).toMatchObject({ path: 'weights', bytes: bytes.length, parts: { length: 2 } });
+  await getFolder(store.artifacts, ref, join(folder, 'out'));
+  expect((await fs.readFile(join(folder, 'out/weights'))).equals(bytes)).toBe(true);
+});
+
+test('a part that is gone is told, and what was there stays', async () => {
+  const ref = await putFolder(store.artifacts, await write({ a: 'a' }));
+  const [file] = await readFolder(store.artifacts, ref);
+  await store.objects.delete(artifactKey(file!.parts[0]!));
+  const out = await write({ old: 'old' });
+  await expect(getFolder(store.artifacts, ref, out)).rejects.toMatchObject({ name: 'ArtifactMissing' });
+  expect(await fs.readdir(out)).toEqual(['old']);
+});
+
+test('what a training refers to is no garbage, and an open one stops the collection', async () => {
+  const set = await putFolder(store.artifacts, await write({ 'train/metadata.jsonl': '{}' }));
+  const pack = await putFolder(store.artifacts, await write({ 'pack.json': '{}' }));
+  const [text, stray] = await Promise.all(['text', 'stray'].map((content) => store.putArtifact(Buffer.from(content), 'text/plain')));
+  const files = store.training('learned');
+  await files.createManifest({ data: { folder: set } } as never);
+  await files.writeResult({ cells: [], steps: [], measured: text, picture: text, pack } as never);
+  const now = new Date('2026-06-03T12:00:00Z');
+  const collect = () => collectGarbage(store, { keep: null, delete: true, now });
+  await files.writeState({ state: 'running', startedAt: '2026-06-01T00:00:00Z', finishedAt: null });
+  await expect(collect()).rejects.toThrow(/training learned is open/);
+  await files.writeState({ state: 'completed', startedAt: '2026-06-01T00:00:00Z', finishedAt: '2026-06-01T00:00:00Z' });
+  expect(await collect()).toMatchObject({ artifacts: 1, deleted: true });
+  expect(await store.hasArtifact(stray!)).toBe(false);
+  await getFolder(store.artifacts, pack, join(folder, 'pack'));
+  await getFolder(store.artifacts, set, join(folder, 'set'));
+});

@@ -1,0 +1,72 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InvalidInput } from '../../core/errors.js';
+import type { Digest } from '../../core/types.js';
+import { SPLITS, type FeedbackSplit } from '../datasets/feedback-rows.js';
+
+const digest = z.custom<Digest>(
+  (value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value),
+  'expected sha256:<64 hex digits>',
+);
+const text = z.string().min(1, 'expected a text that is not empty');
+
+const setSchema = z.looseObject({ version: z.literal(1), digest });
+const rowSchema = z.looseObject({ file_name: text, id: text, caption: text, feedback: text, itemDigest: digest.nullable() });
+
+/** What a training needs to know of its feedback set before the program reads it. */
+export interface FeedbackSetFolder {
+  /** Of its rows, as its maker says. */
+  digest: Digest;
+  examples: Record<FeedbackSplit, number>;
+}
+
+/**
+ * Reads a feedback set as `export --as feedback-set` writes it; pictures are the program's to read.
+ * Throws InvalidInput with file, line and field.
+ */
+export async function readFeedbackSetFolder(folder: string): Promise<FeedbackSetFolder> {
+  const file = join(folder, 'feedback-set.json');
+  const set = checked(setSchema, await readText(file), file);
+  const examples = { train: 0, validation: 0 };
+  const splitOf = new Map<string, FeedbackSplit>();
+  for (const split of SPLITS) {
+    const name = join(folder, split, 'metadata.jsonl');
+    const lines = (await readText(name)).split('\n');
+    for (const [i, line] of lines.entries()) {
+      if (line.trim() === '') continue;
+      const { id } = checked(rowSchema, line, `${name}:${i + 1}`);
+      const other = splitOf.get(id) ?? split;
+      if (other !== split)
+        throw new InvalidInput(`${name}:${i + 1}: id: item ${id} stands in ${other} too; a split shares no item with another`);
+      splitOf.set(id, split);
+      examples[split] += 1;
+    }
+    if (examples[split] === 0) {
+      throw new InvalidInput(`${name} has no rows; training needs both splits: make the set with more items or a larger validation share`);
+    }
+  }
+  return { digest: set.digest, examples };
+}
+
+async function readText(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    const why = error.code === 'ENOENT' ? 'is missing' : `cannot be read (${error.code ?? error.message})`;
+    throw new InvalidInput(`${file} ${why}: expected a feedback set as \`refineloop export RUN DEST --as feedback-set\` writes it`, {
+      cause: error,
+    });
+  });
+}
+
+function checked<T>(schema: z.ZodType<T>, json: string, place: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw new InvalidInput(`${place}: is no JSON: ${(error as Error).message}`, { cause: error });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new InvalidInput(`${place}: ${issue!.path.join('.') || 'the object'}: ${issue!.message}`);
+}

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ModelOutputInvalid } from '../../core/errors.js';
 import { gridCells, type TrainedCell } from '../../core/training.js';
 import type { StepRecord } from '../../core/types.js';
-import { getFolder, putFolder } from '../../engine/storage/index.js';
+import { getFolder, isArtifactLoss, putFolder, type CellCheckpoints, type CurvePoint } from '../../engine/storage/index.js';
 import type { ActivityServices, TrainingContext } from '../services.js';
 import type { FineTuneInput } from '../types.js';
 import { CellRecorder } from './cell-recorder.js';
@@ -26,9 +26,7 @@ export async function fineTune(
   const { record, cached } = await recorded(training, step, () =>
     inWorkFolder(services, training, `train ${cell}`, tools, step.parameters, async ({ data, out, run }) => {
       await getFolder(store.artifacts, manifest.data.folder, data);
-      const kept = await checkpoints.find(step.key);
-      if (kept) await getFolder(checkpoints.blobs, kept.record.folder, join(out, 'checkpoints', kept.record.name));
-      const from = { step: kept?.record.step ?? 0, curve: kept?.curve ?? [] };
+      const from = await restoreCheckpoint(checkpoints, step.key, join(out, 'checkpoints'));
       const recorder = new CellRecorder(files, checkpoints, step.key, cell, tools.attempt, from);
       try {
         await run(
@@ -53,6 +51,26 @@ export async function fineTune(
   );
   await checkpoints.remove();
   return { cell, label: gridCells(manifest.recipe)[cell]!.label, cached, ...trained(record) };
+}
+
+/** Fetches the newest checkpoint. One that is lost or spoilt is none, and what is left of it goes: the cell begins anew. */
+async function restoreCheckpoint(
+  checkpoints: CellCheckpoints,
+  key: string,
+  folder: string,
+): Promise<{ step: number; curve: CurvePoint[] }> {
+  const kept = await checkpoints.find(key);
+  try {
+    if (kept) {
+      const { step, name, folder: stored, writer } = kept.record;
+      await getFolder(checkpoints.blobsOf(writer), stored, join(folder, name));
+      return { step, curve: kept.curve };
+    }
+  } catch (error) {
+    if (!isArtifactLoss(error)) throw error;
+  }
+  await checkpoints.remove();
+  return { step: 0, curve: [] };
 }
 
 function trained({ key, outputs, values }: StepRecord): Omit<TrainedCell, 'cell' | 'label' | 'cached'> {

@@ -5,7 +5,7 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, WorkflowNo
 import { InvalidInput } from '../../core/errors.js';
 import { TASK_QUEUES } from '../../core/queues.js';
 import { gridCells, trainingWorkflowId, type TrainingResult } from '../../core/training.js';
-import { getFolder, openStore } from '../../engine/storage/index.js';
+import { getFolder, isWhole, openStore } from '../../engine/storage/index.js';
 import type { TrainModelInput } from '../../workflows/train-model.js';
 import type { PreparedTraining } from './prepare-training.js';
 import { ServiceUnreachable } from './service-unreachable.js';
@@ -50,14 +50,19 @@ export async function claimTraining({
   manifest,
   storeUri,
 }: Pick<PreparedTraining, 'manifest' | 'storeUri'>): Promise<TrainingResult | null> {
-  const files = (await openStore(storeUri)).training(manifest.trainingId);
+  const store = await openStore(storeUri);
+  const files = store.training(manifest.trainingId);
   const kept = await files.createManifest(manifest);
   if (kept.recipeDigest !== manifest.recipeDigest) {
     throw new InvalidInput(
       `training ${manifest.trainingId} is there already with another recipe, other data, models or program; give this one another id with --id`,
     );
   }
-  return (await files.readState())?.state === 'completed' ? ((await files.readResult()) ?? null) : null;
+  const result = (await files.readState())?.state === 'completed' ? await files.readResult() : undefined;
+  if (!result) return null;
+  // One of which something is lost is made again, from what is recorded and whole.
+  for (const ref of [result.pack, result.measured]) if (!(await isWhole(store.artifacts, ref))) return null;
+  return result;
 }
 
 /** Waits for the training's workflow; how it ended stands in the store. */

@@ -56,6 +56,20 @@ test('a part that is gone is told, and what was there stays', async () => {
   expect(await fs.readdir(out)).toEqual(['old']);
 });
 
+test('a step of which a part of a folder is lost counts as not recorded, and is recorded again', async () => {
+  const model = await putFolder(store.artifacts, await write({ a: 'a', b: 'b' }));
+  const record = { key: 'step', outputs: { model }, inputs: [], values: {} } as never;
+  await store.recordStep(record);
+  expect(await store.findStep('step')).toMatchObject({ outputs: { model } });
+  const [, second] = await readFolder(store.artifacts, model);
+  await store.objects.delete(artifactKey(second!.parts[0]!));
+  expect(await store.findStep('step')).toBeUndefined();
+  const again = await putFolder(store.artifacts, await write({ a: 'a', c: 'c' }));
+  expect(await store.recordStep({ ...(record as object), outputs: { model: again } } as never)).toMatchObject({
+    outputs: { model: again },
+  });
+});
+
 test('what a training refers to is no garbage, and an open one stops the collection', async () => {
   const set = await putFolder(store.artifacts, await write({ 'train/metadata.jsonl': '{}' }));
   const pack = await putFolder(store.artifacts, await write({ 'pack.json': '{}' }));

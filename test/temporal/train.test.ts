@@ -3,7 +3,7 @@ import { jest } from '@jest/globals';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadPack } from '../../engine/inference/index.js';
-import { openStore } from '../../engine/storage/index.js';
+import { artifactKey, openStore, readFolder } from '../../engine/storage/index.js';
 import type { TrainingStatus } from '../../app/client/training-status.js';
 import { cli, cliJson, scratch, startCli } from '../support/cli.js';
 import { processesNaming, until } from '../support/processes.js';
@@ -50,6 +50,13 @@ test('a training runs to its end with nothing else given, and its pack is what a
   // The same once more is free: neither server nor program are started.
   const again = await cli(['train', recipe, '--trainer', TRAINER[1]!, '--python', '/there/is/none']);
   expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('has ended already') });
+
+  // What is lost of its result is made again.
+  const [first] = await readFolder(store.artifacts, result.pack);
+  await store.objects.delete(artifactKey(first!.parts[0]!));
+  rmSync(pack, { recursive: true });
+  expect(await cliJson<TrainDocument>(['train', recipe, ...TRAINER])).toMatchObject({ state: 'completed', cells: [{ step: 40 }] });
+  expect((await cli(['models', 'verify', pack])).code).toBe(0);
 });
 
 test('Ctrl-C suspends an embedded training, and the same command goes on with it', async () => {

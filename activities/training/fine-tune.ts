@@ -24,10 +24,10 @@ export async function fineTune(
   const step = await trainingStep(services, training, 'train', cell, []);
   const checkpoints = files.checkpoints(cell);
   const { record, cached } = await recorded(training, step, () =>
-    inWorkFolder(services, training, `train ${cell}`, tools, step.parameters, async ({ data, out, run }) => {
+    inWorkFolder(services, training, `train ${cell}`, tools, step.parameters, async ({ data, out, scratch, run }) => {
       await getFolder(store.artifacts, manifest.data.folder, data);
       const from = await restoreCheckpoint(checkpoints, step.key, join(out, 'checkpoints'));
-      const recorder = new CellRecorder(files, checkpoints, step.key, cell, tools.attempt, from);
+      const recorder = new CellRecorder(files, checkpoints, step.key, cell, tools.attempt, from, scratch);
       try {
         await run(
           'train',

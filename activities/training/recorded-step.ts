@@ -6,6 +6,13 @@ import type { ActivityServices, TrainingContext } from '../services.js';
 /** Raised when the same inputs no longer give the same result, for other reasons than the program's own files. */
 const VERSION = 1;
 
+export interface RecordableStep {
+  key: string;
+  keyInput: StepKeyInput;
+  cell: number;
+  parameters: TrainingParameters;
+}
+
 /** All that a training's step depends on. `inputs` and `params` beside what every step of a cell does: its parameters, models, program and device. */
 export async function trainingStep(
   services: ActivityServices,
@@ -13,7 +20,7 @@ export async function trainingStep(
   step: TrainingStepName,
   cell: number,
   inputs: Digest[],
-): Promise<{ key: string; keyInput: StepKeyInput; parameters: TrainingParameters }> {
+): Promise<RecordableStep> {
   const { kind } = manifest.recipe;
   const { parameters } = gridCells(manifest.recipe)[cell]!;
   // How often it is saved changes nothing, nor does which of several like devices it runs on.
@@ -33,15 +40,16 @@ export async function trainingStep(
     },
     draw: 0,
   };
-  return { key: stepKey(keyInput), keyInput, parameters };
+  return { key: stepKey(keyInput), keyInput, cell, parameters };
 }
 
 /** The recorded result of a step, or that of `carryOut`, which is recorded. */
 export async function recorded(
-  { store }: TrainingContext,
-  { key, keyInput }: { key: string; keyInput: StepKeyInput },
+  { store, files }: TrainingContext,
+  { key, keyInput, cell }: RecordableStep,
   carryOut: () => Promise<{ outputs: Record<string, ArtifactRef>; values: Record<string, unknown> }>,
 ): Promise<{ record: StepRecord; cached: boolean }> {
+  await files.writeStep(cell, keyInput.step as TrainingStepName, key);
   const found = await store.findStep(key);
   if (found) return { record: found, cached: true };
   const startedAt = performance.now();

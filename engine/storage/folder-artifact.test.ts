@@ -87,3 +87,16 @@ test('what a training refers to is no garbage, and an open one stops the collect
   await getFolder(store.artifacts, pack, join(folder, 'pack'));
   await getFolder(store.artifacts, set, join(folder, 'set'));
 });
+
+test('what a training that was cancelled has finished is no garbage', async () => {
+  const files = store.training('cancelled');
+  await files.createManifest({ data: { folder: await putFolder(store.artifacts, await write({ set: 's' })) } } as never);
+  await files.writeState({ state: 'cancelled', startedAt: '2026-06-01T00:00:00Z', finishedAt: '2026-06-01T00:00:00Z' });
+  const adapter = await putFolder(store.artifacts, await write({ adapter: 'a' }));
+  for (const key of ['trained', 'stray']) await store.recordStep({ key, outputs: { adapter }, inputs: [], values: {} } as never);
+  await files.writeStep(0, 'train', 'trained');
+  await files.writeStep(1, 'train', 'never-recorded');
+  const garbage = await collectGarbage(store, { keep: null, delete: true, now: new Date('2026-06-03T12:00:00Z') });
+  expect(garbage).toMatchObject({ steps: 1, artifacts: 0 });
+  expect(await store.findStep('trained')).toBeDefined();
+});

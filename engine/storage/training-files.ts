@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import { RUN_ID_PATTERN } from '../../core/ids.js';
 import type { CellProgress, TrainingManifest, TrainingResult, TrainingStateRecord } from '../../core/training.js';
-import type { ArtifactRef, Digest } from '../../core/types.js';
+import type { ArtifactRef, Digest, TrainingStepName } from '../../core/types.js';
 import { ArtifactCorrupt, ArtifactMissing, digestOfBytes } from './artifact-store.js';
 import { folderDigests } from './folder-artifact.js';
 import { encodeJson, encodeJsonLines, parseLines, readJson } from './json-objects.js';
@@ -22,6 +22,8 @@ export interface CheckpointRecord {
   folder: ArtifactRef;
   writer: string;
 }
+
+const STEP_FILE = /\/cells\/\d+\/(train|export|measure)\.json$/;
 
 /** Ids of the trainings of a store that have a manifest, sorted. */
 export async function listTrainings(objects: ObjectStore): Promise<string[]> {
@@ -79,6 +81,22 @@ export class TrainingFiles {
 
   readProgress(cell: number): Promise<CellProgress | undefined> {
     return this.read<CellProgress>(`cells/${cell}/progress.json`);
+  }
+
+  /** Says which step a cell does, or has found done: what `gc` leaves while the training has no result. */
+  writeStep(cell: number, step: TrainingStepName, key: string): Promise<void> {
+    return this.write(`cells/${cell}/${step}.json`, { key });
+  }
+
+  /** Keys of the steps that any cell has begun. */
+  async listSteps(): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const name of this.objects.list(`${this.prefix}cells/`)) {
+      if (!STEP_FILE.test(name)) continue;
+      const found = await readJson<{ key: string }>(this.objects, name);
+      if (found.state === 'found') keys.push(found.value.key);
+    }
+    return keys;
   }
 
   checkpoints(cell: number): CellCheckpoints {

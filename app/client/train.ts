@@ -23,7 +23,10 @@ export interface TrainingName {
  */
 export async function startTraining(client: Client, { manifest, storeUri }: PreparedTraining): Promise<Started> {
   const { trainingId, recipe } = manifest;
-  if (await claimTraining({ manifest, storeUri })) return 'finished';
+  const files = (await openStore(storeUri)).training(trainingId);
+  await findResult({ manifest, storeUri }); // Another id's refusal comes before anything is written.
+  await files.createManifest(manifest);
+  if (await findResult({ manifest, storeUri })) return 'finished';
   const workflowId = trainingWorkflowId(trainingId);
   if (await isWorkflowOpen(client, workflowId)) return 'attached';
   const cells = gridCells(recipe).map(({ cell, label }) => ({ cell, label }));
@@ -43,17 +46,20 @@ export async function startTraining(client: Client, { manifest, storeUri }: Prep
 }
 
 /**
- * Writes the manifest, or compares it with the one that is there. Returns the result where it is recorded already.
- * @throws InvalidInput where the id belongs to another training
+ * Compares the manifest with the one that is there, and writes none. Returns the result where it is recorded already and whole.
+ * @throws InvalidInput where the id belongs to another training or to a run
  */
-export async function claimTraining({
+export async function findResult({
   manifest,
   storeUri,
 }: Pick<PreparedTraining, 'manifest' | 'storeUri'>): Promise<TrainingResult | null> {
   const store = await openStore(storeUri);
   const files = store.training(manifest.trainingId);
-  const kept = await files.createManifest(manifest);
-  if (kept.recipeDigest !== manifest.recipeDigest) {
+  const kept = await files.readManifest();
+  if (!kept && (await store.run(manifest.trainingId).readManifest())) {
+    throw new InvalidInput(`${manifest.trainingId} is a run of this store; give the training another id with --id`);
+  }
+  if (kept && kept.recipeDigest !== manifest.recipeDigest) {
     throw new InvalidInput(
       `training ${manifest.trainingId} is there already with another recipe, other data, models or program; give this one another id with --id`,
     );

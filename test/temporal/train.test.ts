@@ -108,8 +108,16 @@ describe('what cannot be trained is refused before anything is started', () => {
     expect(full).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty and holds no pack of an earlier training') });
   });
 
-  test('another recipe under an id that is taken', async () => {
+  test('another recipe under an id that is taken, or a run; where no server answers none is taken', async () => {
     const folder = scratch();
+    const away = ['--address', '127.0.0.1:1', ...TRAINER];
+    expect((await cli(['train', writeTraining(folder, { maxSteps: 2 }), '--id', 'taken', ...away])).code).toBe(4);
+    const store = await openStore(join(folder, 'runs'));
+    await store.run('a-run').createManifest({} as never);
+    expect(await cli(['train', writeTraining(folder), '--id', 'a-run', ...away])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('a-run is a run of this store'),
+    });
     await cliJson(['train', writeTraining(folder, { maxSteps: 3 }), '--id', 'taken', ...TRAINER]);
     const other = await cli(['train', writeTraining(folder, { maxSteps: 4 }), '--id', 'taken', ...TRAINER]);
     expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('is there already with another recipe') });

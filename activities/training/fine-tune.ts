@@ -9,6 +9,7 @@ import type { ActivityServices, TrainingContext } from '../services.js';
 import type { FineTuneInput } from '../types.js';
 import { CellRecorder } from './cell-recorder.js';
 import { recorded, trainingStep } from './recorded-step.js';
+import { whileStoreIsAway } from './while-store-is-away.js';
 import { inWorkFolder, type TrainingTools } from './work-folder.js';
 
 const summarySchema = z.looseObject({ steps: z.int(), bestStep: z.int(), trainLoss: z.number(), validationLoss: z.number() });
@@ -23,7 +24,7 @@ export async function fineTune(
   const { manifest, store, files } = training;
   const step = await trainingStep(services, training, 'train', cell, []);
   const checkpoints = files.checkpoints(cell);
-  const { record, cached } = await recorded(training, step, () =>
+  const { record, cached } = await recorded(training, step, tools, () =>
     inWorkFolder(services, training, `train ${cell}`, tools, step.parameters, async ({ data, out, scratch, run }) => {
       await getFolder(store.artifacts, manifest.data.folder, data);
       const from = await restoreCheckpoint(checkpoints, step.key, join(out, 'checkpoints'));
@@ -43,10 +44,13 @@ export async function fineTune(
       }
       const summary = await readSummary(join(out, 'training.json'));
       const inputs = step.keyInput.inputs;
-      const result = await putFolder(store.artifacts, out, { derivedFrom: inputs, skip: (path) => path === 'checkpoints' });
+      const leaveOut = { derivedFrom: inputs, skip: (path: string) => path === 'checkpoints' };
       const lines = recorder.curve().map((point) => `${JSON.stringify(point)}\n`);
-      const curve = await store.putArtifact(Buffer.from(lines.join('')), 'application/jsonl', inputs);
-      return { outputs: { result, curve }, values: summary };
+      return whileStoreIsAway(tools.signal, tools.log, async () => {
+        const result = await putFolder(store.artifacts, out, leaveOut);
+        const curve = await store.putArtifact(Buffer.from(lines.join('')), 'application/jsonl', inputs);
+        return { outputs: { result, curve }, values: summary };
+      });
     }),
   );
   await checkpoints.remove();

@@ -2,6 +2,8 @@ import { stepKey } from '../../core/step-key.js';
 import { gridCells, type TrainingParameters } from '../../core/training.js';
 import type { ArtifactRef, Digest, StepKeyInput, StepRecord, TrainingStepName } from '../../core/types.js';
 import type { ActivityServices, TrainingContext } from '../services.js';
+import { whileStoreIsAway } from './while-store-is-away.js';
+import type { TrainingTools } from './work-folder.js';
 
 /** Raised when the same inputs no longer give the same result, for other reasons than the program's own files. */
 const VERSION = 1;
@@ -47,6 +49,7 @@ export async function trainingStep(
 export async function recorded(
   { store, files }: TrainingContext,
   { key, keyInput, cell }: RecordableStep,
+  { signal, log }: TrainingTools,
   carryOut: () => Promise<{ outputs: Record<string, ArtifactRef>; values: Record<string, unknown> }>,
 ): Promise<{ record: StepRecord; cached: boolean }> {
   await files.writeStep(cell, keyInput.step as TrainingStepName, key);
@@ -55,5 +58,6 @@ export async function recorded(
   const startedAt = performance.now();
   const made = await carryOut();
   const seconds = (performance.now() - startedAt) / 1000;
-  return { record: await store.recordStep({ ...keyInput, key, ...made, unpinned: false, seconds }), cached: false };
+  const record = { ...keyInput, key, ...made, unpinned: false, seconds };
+  return { record: await whileStoreIsAway(signal, log, () => store.recordStep(record)), cached: false };
 }

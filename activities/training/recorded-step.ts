@@ -1,3 +1,4 @@
+import { InvalidInput } from '../../core/errors.js';
 import { stepKey } from '../../core/step-key.js';
 import { gridCells, type TrainingParameters } from '../../core/training.js';
 import type { ArtifactRef, Digest, StepKeyInput, StepRecord, TrainingStepName } from '../../core/types.js';
@@ -15,7 +16,10 @@ export interface RecordableStep {
   parameters: TrainingParameters;
 }
 
-/** All that a training's step depends on. `inputs` and `params` beside what every step of a cell does: its parameters, models, program and device. */
+/**
+ * All that a training's step depends on. `inputs` and `params` beside what every step of a cell does: its parameters, models, program and device.
+ * @throws InvalidInput where this worker has another program than the training
+ */
 export async function trainingStep(
   services: ActivityServices,
   { manifest }: TrainingContext,
@@ -23,6 +27,13 @@ export async function trainingStep(
   cell: number,
   inputs: Digest[],
 ): Promise<RecordableStep> {
+  const { digest } = await services.trainer();
+  if (digest !== manifest.code) {
+    throw new InvalidInput(
+      `the training program of this worker (${digest}) is not the one that training ${manifest.trainingId} was started with (${manifest.code}): ` +
+        'give worker and `train` the same version, and the same --trainer where there is one',
+    );
+  }
   const { kind } = manifest.recipe;
   const { parameters } = gridCells(manifest.recipe)[cell]!;
   // How often it is saved changes nothing, nor does which of several like devices it runs on.
@@ -35,7 +46,7 @@ export async function trainingStep(
     model: manifest.base.digest,
     runtime: {
       engine: 'trainer',
-      version: (await services.trainer()).digest,
+      version: digest,
       provider: device.replace(/:\d+$/, ''),
       precision,
       batching: 'exact',

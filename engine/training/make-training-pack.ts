@@ -33,7 +33,8 @@ export async function makeTrainingPack(folder: string, input: TrainingPackInput)
   const lineage = {
     training: manifest.trainingId,
     dataDigest: data.digest,
-    from: recipe.data,
+    // A folder's path says nothing elsewhere; its rows are what dataDigest is of.
+    from: 'run' in recipe.data ? recipe.data : null,
     base: base.digest,
     imageEncoder: imageEncoder?.digest ?? null,
     code,

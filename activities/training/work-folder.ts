@@ -2,8 +2,16 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { sha256Hex } from '../../core/content-hash.js';
+import { InvalidInput } from '../../core/errors.js';
 import type { TrainingParameters } from '../../core/training.js';
-import { endLeftover, runTrainer, type DoneEvent, type TrainerEvent, type TrainerScript } from '../../engine/training/index.js';
+import {
+  endLeftover,
+  refusalText,
+  runTrainer,
+  type DoneEvent,
+  type TrainerEvent,
+  type TrainerScript,
+} from '../../engine/training/index.js';
 import type { ActivityServices, TrainingContext } from '../services.js';
 
 /** What a training's activity may use beside its input. */
@@ -59,7 +67,11 @@ export async function inWorkFolder<T>(
     );
     const run: WorkFolder['run'] = async (script, onEvent = () => {}, gotOn = () => false) => {
       const [program, python] = [await services.trainer(), await services.python(log)];
-      return runTrainer({ python, script: join(program.folder, `${script}.py`), config, lockFile, signal, onEvent, gotOn });
+      const named = { python, script: join(program.folder, `${script}.py`), config, lockFile };
+      return runTrainer({ ...named, signal, onEvent, gotOn }).catch((error: unknown) => {
+        if (!(error instanceof InvalidInput)) throw error;
+        throw new InvalidInput(refusalText(error.message, { config, data }, manifest), { cause: error });
+      });
     };
     return await work({ data, out, scratch, run });
   } finally {

@@ -95,6 +95,11 @@ describe('what cannot be trained is refused before anything is started', () => {
     });
     expect(together).toMatchObject({ code: 2, stderr: expect.stringMatching(/data\.feedback_set: give either run or feedback_set/) });
     expect(together.stderr).toMatch(/model\.image: is of `opt`/);
+    const turned = await refused({}, '--set', 'model.prompt=See {image} of {caption}.');
+    expect(turned).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/model\.prompt: must hold `{caption}` and then `{image}`, each once/),
+    });
   });
 
   test('a base, a feedback set and a folder for the pack that are none', async () => {
@@ -131,5 +136,5 @@ test('data that the program refuses ends the training with its words and exit co
   rmSync(join(folder, 'feedback/train', (JSON.parse(row) as { file_name: string }).file_name));
   const { code, stdout } = await cli(['train', recipe, ...TRAINER]);
   expect(code).toBe(2);
-  expect(stdout).toMatch(/failed +InvalidInput: .*train\/metadata\.jsonl:3: file_name: there is no/);
+  expect(stdout).toMatch(/failed +InvalidInput: \.\/feedback\/train\/metadata\.jsonl:3: file_name: there is no/);
 });

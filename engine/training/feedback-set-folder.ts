@@ -20,6 +20,8 @@ export interface FeedbackSetFolder {
   /** Over the canonical JSON of its rows as they are, those of training first: who has changed some since it was exported has another set. */
   digest: Digest;
   examples: Record<FeedbackSplit, number>;
+  /** Items without a true image, which a pack cannot list. */
+  unlisted: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export async function readFeedbackSetFolder(folder: string): Promise<FeedbackSet
   checked(setSchema, await readText(file), file);
   const examples = { train: 0, validation: 0 };
   const rows: unknown[] = [];
+  const unlisted = new Set<string>();
   const splitOf = new Map<string, FeedbackSplit>();
   for (const split of SPLITS) {
     const name = join(folder, split, 'metadata.jsonl');
@@ -39,6 +42,7 @@ export async function readFeedbackSetFolder(folder: string): Promise<FeedbackSet
       if (line.trim() === '') continue;
       const row = checked(rowSchema, line, `${name}:${i + 1}`);
       const { id } = row;
+      if (row.itemDigest === null) unlisted.add(id);
       rows.push(row);
       const other = splitOf.get(id) ?? split;
       if (other !== split)
@@ -50,7 +54,7 @@ export async function readFeedbackSetFolder(folder: string): Promise<FeedbackSet
       throw new InvalidInput(`${name} has no rows; training needs both splits: make the set with more items or a larger validation share`);
     }
   }
-  return { digest: digestOf(canonicalJson(rows)), examples };
+  return { digest: digestOf(canonicalJson(rows)), examples, unlisted: unlisted.size };
 }
 
 async function readText(file: string): Promise<string> {

@@ -36,6 +36,7 @@ async function train(file: string, options: TrainOptions): Promise<void> {
   const store = options.store === undefined ? loaded.storeUri : storeUri(options.store, process.cwd());
   const prepared = await prepareTraining({ ...loaded, storeUri: store }, { trainingId: options.id, trainer });
   const name: TrainingName = { storeUri: store, trainingId: prepared.manifest.trainingId };
+  prepared.notes.forEach(note);
   const recorded = await findResult(prepared);
   if (recorded) {
     note(`training ${name.trainingId} has ended already; nothing is trained again`);

@@ -5,7 +5,7 @@ export function feedbackSetLines({ counts, sample, texts }: FeedbackSetDocument,
   return [
     `${counts.train} rows to train on and ${counts.validation} to validate with, of ${sample.n} items`,
     `${texts.distinct} different texts; ${(100 * texts.sharedShare).toFixed(0)}% of the rows have one that is said of several items`,
-    ...(n != null && sample.n < n ? [`${n} items were asked for: no more can be used`] : []),
+    ...(typeof n === 'number' && sample.n < n ? [`${n} items were asked for: no more can be used`] : []),
   ];
 }
 

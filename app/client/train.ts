@@ -49,10 +49,7 @@ export async function startTraining(client: Client, { manifest, storeUri }: Prep
  * Compares the manifest with the one that is there, and writes none. Returns the result where it is recorded already and whole.
  * @throws InvalidInput where the id belongs to another training or to a run
  */
-export async function findResult({
-  manifest,
-  storeUri,
-}: Pick<PreparedTraining, 'manifest' | 'storeUri'>): Promise<TrainingResult | null> {
+export async function findResult({ manifest, storeUri }: Pick<PreparedTraining, 'manifest' | 'storeUri'>): Promise<TrainingResult | null> {
   const store = await openStore(storeUri);
   const files = store.training(manifest.trainingId);
   const kept = await files.readManifest();

@@ -4,7 +4,14 @@ import { z } from 'zod';
 import { ModelOutputInvalid } from '../../core/errors.js';
 import { gridCells, type TrainedCell } from '../../core/training.js';
 import type { StepRecord } from '../../core/types.js';
-import { getFolder, isArtifactLoss, putFolder, type CellCheckpoints, type CurvePoint } from '../../engine/storage/index.js';
+import {
+  getFolder,
+  isArtifactLoss,
+  putFolder,
+  type CellCheckpoints,
+  type CurvePoint,
+  type TrainingFiles,
+} from '../../engine/storage/index.js';
 import type { ActivityServices, TrainingContext } from '../services.js';
 import type { FineTuneInput } from '../types.js';
 import { CellRecorder } from './cell-recorder.js';
@@ -39,6 +46,9 @@ export async function fineTune(
           },
           () => recorder.gotOn,
         );
+      } catch (error) {
+        if (!tools.signal.aborted && tools.isLast(error)) recorder.progress.state = 'failed';
+        throw error;
       } finally {
         await recorder.settled();
       }
@@ -54,6 +64,7 @@ export async function fineTune(
     }),
   );
   await checkpoints.remove();
+  await tellTrained(files, cell, tools.attempt, record);
   return { cell, label: gridCells(manifest.recipe)[cell]!.label, cached, ...trained(record) };
 }
 
@@ -75,6 +86,15 @@ async function restoreCheckpoint(
   }
   await checkpoints.remove();
   return { step: 0, curve: [] };
+}
+
+/** For who watches while other settings of the grid still train; of one that was recorded before, all that is known. */
+async function tellTrained(files: TrainingFiles, cell: number, attempt: number, record: StepRecord): Promise<void> {
+  const { steps, trainLoss, validationLoss } = trained(record);
+  const updatedAt = new Date().toISOString();
+  const before = (await files.readProgress(cell)) ?? { epoch: 0, resumedFrom: steps, startedAt: updatedAt };
+  const now = { cell, state: 'trained' as const, attempt, step: steps, totalSteps: steps, loss: trainLoss, validationLoss, updatedAt };
+  await files.writeProgress({ ...before, ...now });
 }
 
 function trained({ key, outputs, values }: StepRecord): Omit<TrainedCell, 'cell' | 'label' | 'cached'> {

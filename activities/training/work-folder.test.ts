@@ -21,7 +21,7 @@ async function setUp(program: string) {
   const recipe = { kind: 'blip2' };
   const training = { store, files: store.training('t'), manifest: { trainingId: 't', recipe, imageEncoder: null, base: { path: folder } } };
   return <T>(work: (made: WorkFolder) => Promise<T>, signal = new AbortController().signal) => {
-    const tools: TrainingTools = { signal, attempt: 1, progress: () => {}, log: () => {} };
+    const tools: TrainingTools = { signal, attempt: 1, isLast: () => true, progress: () => {}, log: () => {} };
     return inWorkFolder(services, training as unknown as TrainingContext, 'train 0', tools, {} as never, work);
   };
 }

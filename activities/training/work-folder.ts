@@ -18,6 +18,8 @@ import type { ActivityServices, TrainingContext } from '../services.js';
 export interface TrainingTools {
   signal: AbortSignal;
   attempt: number;
+  /** Whether there is no attempt after one that fails so. */
+  isLast(error: unknown): boolean;
   /** Tells Temporal where the program is; it hears anyway that the activity lives. */
   progress(done: number, total: number, loss: number | null, validationLoss: number | null): void;
   log(line: string): void;

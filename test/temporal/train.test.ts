@@ -136,5 +136,7 @@ test('data that the program refuses ends the training with its words and exit co
   rmSync(join(folder, 'feedback/train', (JSON.parse(row) as { file_name: string }).file_name));
   const { code, stdout } = await cli(['train', recipe, ...TRAINER]);
   expect(code).toBe(2);
+  const store = await openStore(join(folder, 'runs'));
+  expect(await store.training((await store.listTrainings())[0]!).readProgress(0)).toMatchObject({ state: 'failed' });
   expect(stdout).toMatch(/failed +InvalidInput: \.\/feedback\/train\/metadata\.jsonl:3: file_name: there is no/);
 });

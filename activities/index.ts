@@ -146,6 +146,12 @@ function failedBefore({ failed = {} }: Pick<StepInput, 'failed'>): FailureCounts
   return (Context.current().info.heartbeatDetails as BeatDetails | undefined)?.failed ?? failed;
 }
 
+/** How often what failed so has failed, this time included. */
+function failedWith(error: unknown, asked: FailureCounts | undefined): FailureCounts {
+  const before = error instanceof TrainerCrashed && error.gotOn ? {} : failedBefore({ failed: asked });
+  return { ...before, [failureCode(error)]: (before[failureCode(error)] ?? 0) + 1 };
+}
+
 function tools(beat: Beat): Pick<StepTools, 'signal' | 'progress'> {
   return { signal: Context.current().cancellationSignal, progress: (done, total) => beat({ done, total }) };
 }
@@ -155,6 +161,7 @@ function trainingTools(beat: Beat): TrainingTools {
   return {
     signal: cancellationSignal,
     attempt: info.attempt,
+    isLast: (error) => failedWith(error, {})[failureCode(error)]! >= policyOf(error).maxAttempts,
     progress: (done, total, loss, validationLoss) => beat({ done, total, loss, validationLoss }),
     log: (line) => void log.info(line),
   };
@@ -172,8 +179,7 @@ function activity<Input, Result>(run: (input: Input) => Promise<Result>): (input
     } catch (error) {
       if (cancellationSignal.aborted) throw cancellationSignal.reason;
       const { earlier = 0, failed } = input as Partial<StepInput>;
-      const counts = error instanceof TrainerCrashed && error.gotOn ? {} : { ...failedBefore({ failed }) };
-      counts[failureCode(error)] = (counts[failureCode(error)] ?? 0) + 1;
+      const counts = failedWith(error, failed);
       heartbeat({ failed: counts } satisfies BeatDetails);
       throw asApplicationFailure(error, earlier + info.attempt, counts);
     }

@@ -62,12 +62,6 @@ export class ActivityServices {
     ({ store, runId }) => `${store}\n${runId}`,
   );
 
-  /** Throws StorageUnavailable where the training's manifest is not in the store that this worker sees. */
-  readonly openTraining = memoized(
-    (training: TrainingRef) => this.readTraining(training),
-    ({ store, trainingId }) => `${store}\n${trainingId}`,
-  );
-
   constructor(private readonly options: ServicesOptions) {
     this.host = options.host;
     this.name = options.name ?? null;
@@ -103,7 +97,8 @@ export class ActivityServices {
     return trainerPython(this.options.python, say);
   }
 
-  private async readTraining({ trainingId, store: uri }: TrainingRef): Promise<TrainingContext> {
+  /** Read each time: an id may be another training's once the first is deleted. Throws StorageUnavailable where its manifest is not in the store that this worker sees. */
+  async openTraining({ trainingId, store: uri }: TrainingRef): Promise<TrainingContext> {
     const store = await this.openStore(this.options.store ?? uri);
     const files = store.training(trainingId);
     const manifest = await files.readManifest();

@@ -121,6 +121,8 @@ export interface TrainingStateRecord {
 /** `training/<id>/cells/<n>/progress.json`: where a cell is, for whoever watches. */
 export interface CellProgress {
   cell: number;
+  /** `failed` where it is not tried again. */
+  state: 'running' | 'trained' | 'failed';
   step: number;
   totalSteps: number;
   epoch: number;

@@ -4,11 +4,19 @@ import { z } from 'zod';
 import { ModelOutputInvalid } from '../../core/errors.js';
 import { gridCells, type TrainedCell } from '../../core/training.js';
 import type { StepRecord } from '../../core/types.js';
-import { getFolder, putFolder } from '../../engine/storage/index.js';
+import {
+  getFolder,
+  isArtifactLoss,
+  putFolder,
+  type CellCheckpoints,
+  type CurvePoint,
+  type TrainingFiles,
+} from '../../engine/storage/index.js';
 import type { ActivityServices, TrainingContext } from '../services.js';
 import type { FineTuneInput } from '../types.js';
 import { CellRecorder } from './cell-recorder.js';
 import { recorded, trainingStep } from './recorded-step.js';
+import { whileStoreIsAway } from './while-store-is-away.js';
 import { inWorkFolder, type TrainingTools } from './work-folder.js';
 
 const summarySchema = z.looseObject({ steps: z.int(), bestStep: z.int(), trainLoss: z.number(), validationLoss: z.number() });
@@ -23,13 +31,11 @@ export async function fineTune(
   const { manifest, store, files } = training;
   const step = await trainingStep(services, training, 'train', cell, []);
   const checkpoints = files.checkpoints(cell);
-  const { record, cached } = await recorded(training, step, () =>
-    inWorkFolder(services, training, `train ${cell}`, tools, step.parameters, async ({ data, out, run }) => {
+  const { record, cached } = await recorded(training, step, tools, () =>
+    inWorkFolder(services, training, `train ${cell}`, tools, step.parameters, async ({ data, out, scratch, run }) => {
       await getFolder(store.artifacts, manifest.data.folder, data);
-      const kept = await checkpoints.find(step.key);
-      if (kept) await getFolder(checkpoints.blobs, kept.record.folder, join(out, 'checkpoints', kept.record.name));
-      const from = { step: kept?.record.step ?? 0, curve: kept?.curve ?? [] };
-      const recorder = new CellRecorder(files, checkpoints, step.key, cell, tools.attempt, from);
+      const from = await restoreCheckpoint(checkpoints, step.key, join(out, 'checkpoints'));
+      const recorder = new CellRecorder(files, checkpoints, step.key, cell, tools.attempt, from, scratch);
       try {
         await run(
           'train',
@@ -40,19 +46,55 @@ export async function fineTune(
           },
           () => recorder.gotOn,
         );
+      } catch (error) {
+        if (!tools.signal.aborted && tools.isLast(error)) recorder.progress.state = 'failed';
+        throw error;
       } finally {
         await recorder.settled();
       }
       const summary = await readSummary(join(out, 'training.json'));
       const inputs = step.keyInput.inputs;
-      const result = await putFolder(store.artifacts, out, { derivedFrom: inputs, skip: (path) => path === 'checkpoints' });
+      const leaveOut = { derivedFrom: inputs, skip: (path: string) => path === 'checkpoints' };
       const lines = recorder.curve().map((point) => `${JSON.stringify(point)}\n`);
-      const curve = await store.putArtifact(Buffer.from(lines.join('')), 'application/jsonl', inputs);
-      return { outputs: { result, curve }, values: summary };
+      return whileStoreIsAway(tools.signal, tools.log, async () => {
+        const result = await putFolder(store.artifacts, out, leaveOut);
+        const curve = await store.putArtifact(Buffer.from(lines.join('')), 'application/jsonl', inputs);
+        return { outputs: { result, curve }, values: summary };
+      });
     }),
   );
   await checkpoints.remove();
+  await tellTrained(files, cell, tools.attempt, record);
   return { cell, label: gridCells(manifest.recipe)[cell]!.label, cached, ...trained(record) };
+}
+
+/** Fetches the newest checkpoint. One that is lost or spoilt is none, and what is left of it goes: the cell begins anew. */
+async function restoreCheckpoint(
+  checkpoints: CellCheckpoints,
+  key: string,
+  folder: string,
+): Promise<{ step: number; curve: CurvePoint[] }> {
+  const kept = await checkpoints.find(key);
+  try {
+    if (kept) {
+      const { step, name, folder: stored, writer } = kept.record;
+      await getFolder(checkpoints.blobsOf(writer), stored, join(folder, name));
+      return { step, curve: kept.curve };
+    }
+  } catch (error) {
+    if (!isArtifactLoss(error)) throw error;
+  }
+  await checkpoints.remove();
+  return { step: 0, curve: [] };
+}
+
+/** For who watches while other settings of the grid still train; of one that was recorded before, all that is known. */
+async function tellTrained(files: TrainingFiles, cell: number, attempt: number, record: StepRecord): Promise<void> {
+  const { steps, trainLoss, validationLoss } = trained(record);
+  const updatedAt = new Date().toISOString();
+  const before = (await files.readProgress(cell)) ?? { epoch: 0, resumedFrom: steps, startedAt: updatedAt };
+  const now = { cell, state: 'trained' as const, attempt, step: steps, totalSteps: steps, loss: trainLoss, validationLoss, updatedAt };
+  await files.writeProgress({ ...before, ...now });
 }
 
 function trained({ key, outputs, values }: StepRecord): Omit<TrainedCell, 'cell' | 'label' | 'cached'> {

@@ -8,6 +8,7 @@ import { makeTrainingPack } from '../../engine/training/index.js';
 import type { ActivityServices, TrainingContext } from '../services.js';
 import type { ExportModelInput, ExportModelResult, MeasureModelInput, MeasureModelResult, RecordPackInput } from '../types.js';
 import { recorded, trainingStep } from './recorded-step.js';
+import { whileStoreIsAway } from './while-store-is-away.js';
 import { inWorkFolder, type TrainingTools } from './work-folder.js';
 
 /** Merges the adapter and writes the model as ONNX; the program itself compares it with torch. */
@@ -19,13 +20,15 @@ export async function exportModel(
 ): Promise<ExportModelResult> {
   const { manifest, store } = training;
   const step = await trainingStep(services, training, 'export', chosen.cell, [chosen.result.digest]);
-  const { record } = await recorded(training, step, () =>
+  const { record } = await recorded(training, step, tools, () =>
     inWorkFolder(services, training, 'export', tools, step.parameters, async ({ data, out, run }) => {
       await getFolder(store.artifacts, manifest.data.folder, data);
       await getFolder(store.artifacts, chosen.result, out);
       const { largestDifference } = await run('export');
       if (largestDifference === undefined) throw new ModelOutputInvalid('export.py did not say how far the exported graph is from torch');
-      const model = await putFolder(store.artifacts, join(out, 'model'), { derivedFrom: step.keyInput.inputs });
+      const model = await whileStoreIsAway(tools.signal, tools.log, () =>
+        putFolder(store.artifacts, join(out, 'model'), { derivedFrom: step.keyInput.inputs }),
+      );
       return { outputs: { model }, values: { largestDifference } };
     }),
   );
@@ -41,7 +44,7 @@ export async function measureModel(
 ): Promise<MeasureModelResult> {
   const { manifest, store } = training;
   const step = await trainingStep(services, training, 'measure', chosen.cell, [chosen.result.digest, model.digest]);
-  const { record } = await recorded(training, step, () =>
+  const { record } = await recorded(training, step, tools, () =>
     inWorkFolder(services, training, 'measure', tools, step.parameters, async ({ data, out, run }) => {
       await getFolder(store.artifacts, manifest.data.folder, data);
       await getFolder(store.artifacts, chosen.result, out);
@@ -50,7 +53,10 @@ export async function measureModel(
       const measured = await readFile(join(out, 'measured.json')).catch((error: Error) => {
         throw new ModelOutputInvalid(`measure.py has left no measured.json: ${error.message}`, { cause: error });
       });
-      return { outputs: { measured: await store.putArtifact(measured, 'application/json', step.keyInput.inputs) }, values: {} };
+      const kept = await whileStoreIsAway(tools.signal, tools.log, () =>
+        store.putArtifact(measured, 'application/json', step.keyInput.inputs),
+      );
+      return { outputs: { measured: kept }, values: {} };
     }),
   );
   return { key: step.key, measured: record.outputs['measured']! };

@@ -1,15 +1,25 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { sha256Hex } from '../../core/content-hash.js';
+import { InvalidInput } from '../../core/errors.js';
 import type { TrainingParameters } from '../../core/training.js';
-import { endLeftover, runTrainer, type DoneEvent, type TrainerEvent, type TrainerScript } from '../../engine/training/index.js';
+import {
+  endLeftover,
+  refusalText,
+  runTrainer,
+  type DoneEvent,
+  type TrainerEvent,
+  type TrainerScript,
+} from '../../engine/training/index.js';
 import type { ActivityServices, TrainingContext } from '../services.js';
 
 /** What a training's activity may use beside its input. */
 export interface TrainingTools {
   signal: AbortSignal;
   attempt: number;
+  /** Whether there is no attempt after one that fails so. */
+  isLast(error: unknown): boolean;
   /** Tells Temporal where the program is; it hears anyway that the activity lives. */
   progress(done: number, total: number, loss: number | null, validationLoss: number | null): void;
   log(line: string): void;
@@ -27,8 +37,8 @@ export interface WorkFolder {
 }
 
 /**
- * Makes a folder for an activity, and removes it when `work` is through. It has the same name in every attempt, so that the program finds everything where
- * it was; what an attempt before this one has left in it, a running program above all, is ended and removed first.
+ * Makes a folder for an activity, and removes it when `work` is through. Each attempt has its own: one that was given up may still be at its end when the
+ * next one works. What attempts before this one have left, a running program above all, is ended and removed first.
  * @param name of what is done, unique in the training
  */
 export async function inWorkFolder<T>(
@@ -39,29 +49,43 @@ export async function inWorkFolder<T>(
   parameters: TrainingParameters,
   work: (folder: WorkFolder) => Promise<T>,
 ): Promise<T> {
-  const folder = join(
+  const attempts = join(
     tmpdir(),
     `refineloop-training-${userInfo().uid}`,
     sha256Hex([store.uri, manifest.trainingId, name].join('\n')).slice(0, 16),
   );
-  const [config, lockFile] = [join(folder, 'config.json'), `${folder}.pid`];
-  const [data, out, scratch] = [join(folder, 'data'), join(folder, 'out'), join(folder, 'scratch')];
-  await endLeftover(lockFile, config);
-  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-  for (const made of [out, scratch]) await mkdir(made, { recursive: true });
-  const { kind } = manifest.recipe;
-  const imageEncoder = manifest.imageEncoder && services.here(manifest.imageEncoder.path);
-  await writeFile(
-    config,
-    JSON.stringify({ kind, base: services.here(manifest.base.path), imageEncoder, data, out, ...parameters }, null, 1),
-  );
-  const run: WorkFolder['run'] = async (script, onEvent = () => {}, gotOn = () => false) => {
-    const [program, python] = [await services.trainer(), await services.python(log)];
-    return runTrainer({ python, script: join(program.folder, `${script}.py`), config, lockFile, signal, onEvent, gotOn });
-  };
+  await mkdir(attempts, { recursive: true });
+  for (const left of await readdir(attempts)) await removeLeftover(join(attempts, left));
+  const folder = await mkdtemp(join(attempts, 'attempt-'));
   try {
+    const [config, lockFile] = [configOf(folder), lockFileOf(folder)];
+    const [data, out, scratch] = [join(folder, 'data'), join(folder, 'out'), join(folder, 'scratch')];
+    for (const made of [out, scratch]) await mkdir(made);
+    const { kind } = manifest.recipe;
+    const imageEncoder = manifest.imageEncoder && services.here(manifest.imageEncoder.path);
+    await writeFile(
+      config,
+      JSON.stringify({ kind, base: services.here(manifest.base.path), imageEncoder, data, out, ...parameters }, null, 1),
+    );
+    const run: WorkFolder['run'] = async (script, onEvent = () => {}, gotOn = () => false) => {
+      const [program, python] = [await services.trainer(), await services.python(log)];
+      const named = { python, script: join(program.folder, `${script}.py`), config, lockFile };
+      return runTrainer({ ...named, signal, onEvent, gotOn }).catch((error: unknown) => {
+        if (!(error instanceof InvalidInput)) throw error;
+        throw new InvalidInput(refusalText(error.message, { config, data }, manifest), { cause: error });
+      });
+    };
     return await work({ data, out, scratch, run });
   } finally {
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    await removeFolder(folder);
   }
+}
+
+const configOf = (folder: string): string => join(folder, 'config.json');
+const lockFileOf = (folder: string): string => join(folder, 'program.pid');
+const removeFolder = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true, maxRetries: 5 });
+
+async function removeLeftover(folder: string): Promise<void> {
+  await endLeftover(lockFileOf(folder), configOf(folder));
+  await removeFolder(folder);
 }

@@ -8,6 +8,7 @@ import { writeFeedbackSet } from '../../engine/datasets/index.js';
 import { checkModelFolder, isPack, loadPack, modelDigest, readPack } from '../../engine/inference/index.js';
 import { openStore, putFolder, type Store } from '../../engine/storage/index.js';
 import { readFeedbackSetFolder, trainerProgram } from '../../engine/training/index.js';
+import { feedbackSetLines, leftOutLines } from '../export/feedback-set-lines.js';
 import type { LoadedTrainingRecipe } from '../recipe/index.js';
 import { software } from './prepare-run.js';
 
@@ -17,6 +18,8 @@ export interface PreparedTraining {
   storeUri: string;
   /** Absolute folder for the pack. */
   out: string;
+  /** What a person should know of the data, a line each. */
+  notes: string[];
 }
 
 export interface PrepareTrainingOptions {
@@ -43,7 +46,7 @@ export async function prepareTraining(loaded: LoadedTrainingRecipe, options: Pre
     recipe.imageEncoder === null ? null : await encoder(resolvePath(recipe.imageEncoder)).catch(at('model.image_encoder'));
   const code = (await trainerProgram(trainer)).digest;
   const store = await openStore(storeUri);
-  const data = await feedbackSet(store, loaded).catch(at('data'));
+  const { data, notes } = await feedbackSet(store, loaded).catch(at('data'));
   const what = {
     formatVersion: 1 as const,
     recipe,
@@ -57,7 +60,7 @@ export async function prepareTraining(loaded: LoadedTrainingRecipe, options: Pre
   const recipeDigest = trainingDigest(what);
   const id = trainingId ?? `${recipe.name}-${recipeDigest.slice('sha256:'.length, 'sha256:'.length + 8)}`;
   store.training(id); // Refuses what cannot be one.
-  return { manifest: { ...what, trainingId: id, recipeDigest }, storeUri, out };
+  return { manifest: { ...what, trainingId: id, recipeDigest }, storeUri, out, notes };
 }
 
 /** A folder that holds something else is left alone. @throws InvalidInput */
@@ -90,19 +93,23 @@ async function encoder(path: string): Promise<TrainingManifest['imageEncoder']> 
   return { path, digest: await modelDigest(path) };
 }
 
-async function feedbackSet(store: Store, { recipe, resolvePath }: LoadedTrainingRecipe): Promise<TrainingManifest['data']> {
+type Data = { data: TrainingManifest['data']; notes: string[] };
+
+async function feedbackSet(store: Store, { recipe, resolvePath }: LoadedTrainingRecipe): Promise<Data> {
   if ('feedbackSet' in recipe.data) return storedSet(store, resolvePath(recipe.data.feedbackSet));
   const folder = await mkdtemp(join(tmpdir(), 'refineloop-feedback-set-'));
   try {
     const { run, ...choice } = recipe.data;
-    await writeFeedbackSet(store, run, folder, choice);
-    return await storedSet(store, folder);
+    const set = await writeFeedbackSet(store, run, folder, choice);
+    const { data, notes } = await storedSet(store, folder);
+    return { data, notes: [...feedbackSetLines(set, choice.n), ...leftOutLines(set.left), ...notes] };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function storedSet(store: Store, folder: string): Promise<TrainingManifest['data']> {
-  const { digest, examples } = await readFeedbackSetFolder(folder);
-  return { folder: await putFolder(store.artifacts, folder), digest, examples };
+async function storedSet(store: Store, folder: string): Promise<Data> {
+  const { digest, examples, unlisted } = await readFeedbackSetFolder(folder);
+  const note = `${unlisted} items have no true image: the pack cannot list them, and no report will leave them out as trained on`;
+  return { data: { folder: await putFolder(store.artifacts, folder), digest, examples }, notes: unlisted > 0 ? [note] : [] };
 }

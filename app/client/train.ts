@@ -5,7 +5,7 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy, WorkflowNo
 import { InvalidInput } from '../../core/errors.js';
 import { TASK_QUEUES } from '../../core/queues.js';
 import { gridCells, trainingWorkflowId, type TrainingResult } from '../../core/training.js';
-import { getFolder, openStore } from '../../engine/storage/index.js';
+import { getFolder, isWhole, openStore } from '../../engine/storage/index.js';
 import type { TrainModelInput } from '../../workflows/train-model.js';
 import type { PreparedTraining } from './prepare-training.js';
 import { ServiceUnreachable } from './service-unreachable.js';
@@ -23,7 +23,10 @@ export interface TrainingName {
  */
 export async function startTraining(client: Client, { manifest, storeUri }: PreparedTraining): Promise<Started> {
   const { trainingId, recipe } = manifest;
-  if (await claimTraining({ manifest, storeUri })) return 'finished';
+  const files = (await openStore(storeUri)).training(trainingId);
+  await findResult({ manifest, storeUri }); // Another id's refusal comes before anything is written.
+  await files.createManifest(manifest);
+  if (await findResult({ manifest, storeUri })) return 'finished';
   const workflowId = trainingWorkflowId(trainingId);
   if (await isWorkflowOpen(client, workflowId)) return 'attached';
   const cells = gridCells(recipe).map(({ cell, label }) => ({ cell, label }));
@@ -43,21 +46,26 @@ export async function startTraining(client: Client, { manifest, storeUri }: Prep
 }
 
 /**
- * Writes the manifest, or compares it with the one that is there. Returns the result where it is recorded already.
- * @throws InvalidInput where the id belongs to another training
+ * Compares the manifest with the one that is there, and writes none. Returns the result where it is recorded already and whole.
+ * @throws InvalidInput where the id belongs to another training or to a run
  */
-export async function claimTraining({
-  manifest,
-  storeUri,
-}: Pick<PreparedTraining, 'manifest' | 'storeUri'>): Promise<TrainingResult | null> {
-  const files = (await openStore(storeUri)).training(manifest.trainingId);
-  const kept = await files.createManifest(manifest);
-  if (kept.recipeDigest !== manifest.recipeDigest) {
+export async function findResult({ manifest, storeUri }: Pick<PreparedTraining, 'manifest' | 'storeUri'>): Promise<TrainingResult | null> {
+  const store = await openStore(storeUri);
+  const files = store.training(manifest.trainingId);
+  const kept = await files.readManifest();
+  if (!kept && (await store.run(manifest.trainingId).readManifest())) {
+    throw new InvalidInput(`${manifest.trainingId} is a run of this store; give the training another id with --id`);
+  }
+  if (kept && kept.recipeDigest !== manifest.recipeDigest) {
     throw new InvalidInput(
       `training ${manifest.trainingId} is there already with another recipe, other data, models or program; give this one another id with --id`,
     );
   }
-  return (await files.readState())?.state === 'completed' ? ((await files.readResult()) ?? null) : null;
+  const result = (await files.readState())?.state === 'completed' ? await files.readResult() : undefined;
+  if (!result) return null;
+  // One of which something is lost is made again, from what is recorded and whole.
+  for (const ref of [result.pack, result.measured]) if (!(await isWhole(store.artifacts, ref))) return null;
+  return result;
 }
 
 /** Waits for the training's workflow; how it ended stands in the store. */

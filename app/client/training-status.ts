@@ -63,7 +63,7 @@ export async function getTrainingStatus(client: Client | null, { storeUri, train
     const outcome = result?.cells.find((one) => one.cell === cell);
     const now = progress[i];
     const known = { cell, label, step: now?.step ?? 0, totalSteps: now?.totalSteps ?? 0, epoch: now?.epoch ?? 0, loss: now?.loss ?? null };
-    if (!outcome) return { ...known, state: now ? 'running' : 'waiting', validationLoss: now?.validationLoss ?? null };
+    if (!outcome) return { ...known, state: stateOf(now, state), validationLoss: now?.validationLoss ?? null };
     if (!isTrained(outcome)) return { ...known, state: 'failed', validationLoss: null };
     return { ...known, state: 'trained', step: outcome.steps, loss: outcome.trainLoss, validationLoss: outcome.validationLoss };
   });
@@ -78,6 +78,13 @@ export async function getTrainingStatus(client: Client | null, { storeUri, train
     etaSeconds: isTrainingOver(state) ? null : secondsLeft(progress),
     source: client ? 'server' : 'store',
   };
+}
+
+/** What has not ended runs no longer where the training does not. */
+function stateOf(cell: CellProgress | undefined, training: TrainingState): CellStatus['state'] {
+  if (!cell) return 'waiting';
+  if (cell.state !== 'running' || !isTrainingOver(training)) return cell.state;
+  return training === 'failed' ? 'failed' : 'waiting';
 }
 
 /** A workflow that was ended from outside could not write it down. */

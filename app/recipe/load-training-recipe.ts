@@ -56,8 +56,9 @@ function* crossFindings(shape: TrainingShape): Iterable<Finding> {
   }
   const blanks = model.source === 'opt' ? ['{caption}', '{image}'] : ['{caption}'];
   const prompt = model.prompt === null ? null : promptTemplate(model.prompt);
-  if (prompt !== null && blanks.some((blank) => prompt.split(blank).length !== 2)) {
-    yield { path: ['model', 'prompt'], message: `must hold ${blanks.map((blank) => `\`${blank}\``).join(' and ')}, each once` };
+  const [caption, image] = blanks.map((blank) => prompt?.indexOf(blank) ?? -1);
+  if (prompt !== null && (blanks.some((blank) => prompt.split(blank).length !== 2) || (image !== undefined && image < caption!))) {
+    yield { path: ['model', 'prompt'], message: `must hold ${blanks.map((blank) => `\`${blank}\``).join(' and then ')}, each once` };
   }
   const cells = gridCells(toTrainingRecipe(shape)).length;
   if (cells > MAX_CELLS) yield { path: ['grid'], message: `has ${cells} settings; at most ${MAX_CELLS}` };

@@ -88,7 +88,10 @@ const earlyStopping = z.strictObject({
 const training = z.strictObject({
   learning_rate: rate().nullable().default(null).describe('Without it the paper’s: 0.0001 for `opt`, 0.0003 for `blip2`.'),
   epochs: count().nullable().default(null).describe('Epochs at most. Without it the paper’s: 8000 for `opt`, 10 for `blip2`.'),
-  max_steps: count().nullable().default(null).describe('Optimiser steps at most; without it, all of the epochs.'),
+  max_steps: count()
+    .nullable()
+    .default(null)
+    .describe('Optimiser steps at most; training ends with these or with the epochs, whichever comes first.'),
   batch_size: count().default(8).describe('Examples that are computed at once.'),
   gradient_accumulation: count().default(1).describe('Batches of one optimiser step.'),
   early_stopping: earlyStopping
@@ -97,7 +100,9 @@ const training = z.strictObject({
   loss: z
     .enum(['feedback', 'all'])
     .default('feedback')
-    .describe('Next-token loss over the feedback alone, or over the prompt too, as the paper has it.'),
+    .describe(
+      'Next-token loss that is learned: over the feedback alone, or over the prompt too, as the paper has it. Validation is over the feedback in either case.',
+    ),
   precision: z.enum(['fp32', 'bf16']).default('fp32').describe('Of the computation; `bf16` wants hardware that has it.'),
   device: z
     .string()

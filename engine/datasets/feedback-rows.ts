@@ -103,7 +103,7 @@ function writtenArm({ arms }: Recipe, asked?: string | null): string {
     const others = arms.filter(({ feedback }) => feedback && feedback.source !== 'shuffled').map(({ name }) => name);
     const why = written.length > 1 ? 'several arms have' : 'no arm has';
     throw new InvalidInput(
-      `${why} feedback that a person wrote; name the arm to learn from with --arm: ${others.join(', ') || 'the run has none'}`,
+      `${why} feedback that a person wrote; name the arm to learn from (--arm, or data.arm of a training recipe): ${others.join(', ') || 'the run has none'}`,
     );
   }
   const arm = arms.find(({ name }) => name === asked);

@@ -34,6 +34,8 @@ export async function readFeedbackSet(named: string): Promise<string[]> {
 export interface Taught {
   /** Digests of the true images of its items, each once. */
   items: Digest[];
+  /** Items without one, which nothing can list. */
+  unlisted: number;
   /** Texts of `train/`, each once. */
   feedback: string[];
 }
@@ -45,16 +47,18 @@ export interface Taught {
 export async function readTaught(folder: string): Promise<Taught | null> {
   if (!(await fileExists(join(folder, 'feedback-set.json')))) return null;
   const items = new Set<Digest>();
+  const unlisted = new Set<unknown>();
   for (const split of SPLITS) {
     const path = join(folder, split, 'metadata.jsonl');
     if (!(await fileExists(path))) continue;
     for (const { line, values, error } of readJsonLines(await readFile(path), path).rows) {
       if (error !== undefined) throw new InvalidInput(`${path}:${line}: ${error}`);
-      const { itemDigest } = values;
+      const { id, itemDigest } = values;
       if (typeof itemDigest === 'string') items.add(itemDigest as Digest);
+      else unlisted.add(id);
     }
   }
-  return { items: [...items], feedback: [...new Set(await readFeedbackSet(folder))] };
+  return { items: [...items], unlisted: unlisted.size, feedback: [...new Set(await readFeedbackSet(folder))] };
 }
 
 function readTexts(bytes: Uint8Array, path: string): string[] {

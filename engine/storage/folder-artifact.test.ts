@@ -56,6 +56,20 @@ test('a part that is gone is told, and what was there stays', async () => {
   expect(await fs.readdir(out)).toEqual(['old']);
 });
 
+test('a step of which a part of a folder is lost counts as not recorded, and is recorded again', async () => {
+  const model = await putFolder(store.artifacts, await write({ a: 'a', b: 'b' }));
+  const record = { key: 'step', outputs: { model }, inputs: [], values: {} } as never;
+  await store.recordStep(record);
+  expect(await store.findStep('step')).toMatchObject({ outputs: { model } });
+  const [, second] = await readFolder(store.artifacts, model);
+  await store.objects.delete(artifactKey(second!.parts[0]!));
+  expect(await store.findStep('step')).toBeUndefined();
+  const again = await putFolder(store.artifacts, await write({ a: 'a', c: 'c' }));
+  expect(await store.recordStep({ ...(record as object), outputs: { model: again } } as never)).toMatchObject({
+    outputs: { model: again },
+  });
+});
+
 test('what a training refers to is no garbage, and an open one stops the collection', async () => {
   const set = await putFolder(store.artifacts, await write({ 'train/metadata.jsonl': '{}' }));
   const pack = await putFolder(store.artifacts, await write({ 'pack.json': '{}' }));
@@ -72,4 +86,17 @@ test('what a training refers to is no garbage, and an open one stops the collect
   expect(await store.hasArtifact(stray!)).toBe(false);
   await getFolder(store.artifacts, pack, join(folder, 'pack'));
   await getFolder(store.artifacts, set, join(folder, 'set'));
+});
+
+test('what a training that was cancelled has finished is no garbage', async () => {
+  const files = store.training('cancelled');
+  await files.createManifest({ data: { folder: await putFolder(store.artifacts, await write({ set: 's' })) } } as never);
+  await files.writeState({ state: 'cancelled', startedAt: '2026-06-01T00:00:00Z', finishedAt: '2026-06-01T00:00:00Z' });
+  const adapter = await putFolder(store.artifacts, await write({ adapter: 'a' }));
+  for (const key of ['trained', 'stray']) await store.recordStep({ key, outputs: { adapter }, inputs: [], values: {} } as never);
+  await files.writeStep(0, 'train', 'trained');
+  await files.writeStep(1, 'train', 'never-recorded');
+  const garbage = await collectGarbage(store, { keep: null, delete: true, now: new Date('2026-06-03T12:00:00Z') });
+  expect(garbage).toMatchObject({ steps: 1, artifacts: 0 });
+  expect(await store.findStep('trained')).toBeDefined();
 });

@@ -107,6 +107,19 @@ export async function readFolder(blobs: Blobs, folder: ArtifactRef): Promise<Fol
   return list.files;
 }
 
+/** Whether a stored folder could be fetched whole; of any other artifact, whether it is intact. Reads all of it. */
+export async function isWhole(artifacts: ArtifactStore, output: ArtifactRef): Promise<boolean> {
+  if (output.mediaType !== FOLDER_MEDIA_TYPE) return (await artifacts.checkArtifact(output)) === 'intact';
+  try {
+    const parts = new Set((await readFolder(artifacts, output)).flatMap((file) => file.parts));
+    for (const part of parts) if ((await artifacts.checkArtifact(part)) !== 'intact') return false;
+    return true;
+  } catch (error) {
+    if (isArtifactLoss(error)) return false;
+    throw error;
+  }
+}
+
 /** Digests of all that a stored folder is made of, its own included; of one that is lost, its own alone. */
 export async function folderDigests(blobs: Blobs, folder: ArtifactRef): Promise<Digest[]> {
   try {

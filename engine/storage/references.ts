@@ -75,7 +75,11 @@ function roundsOf(record: ItemRecord): RoundOutcome[] {
 export async function collectTrainingReferences(store: Store, trainingId: string): Promise<Pick<References, 'digests' | 'steps'>> {
   const files = store.training(trainingId);
   const [manifest, result] = [await files.readManifest(), await files.readResult()];
-  const steps = new Set<string>([...(result?.steps ?? []), ...(result?.cells.filter(isTrained).map(({ key }) => key) ?? [])]);
+  const steps = new Set<string>([
+    ...(await files.listSteps()),
+    ...(result?.steps ?? []),
+    ...(result?.cells.filter(isTrained).map(({ key }) => key) ?? []),
+  ]);
   const refs = [manifest?.data.folder, result?.measured, result?.picture, result?.pack].filter((ref) => ref !== undefined);
   for (const key of steps) refs.push(...Object.values((await store.steps.readStep(key))?.outputs ?? {}));
   const digests = new Set<Digest>();

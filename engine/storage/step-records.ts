@@ -1,6 +1,7 @@
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import type { StepRecord } from '../../core/types.js';
 import type { ArtifactStore } from './artifact-store.js';
+import { isWhole } from './folder-artifact.js';
 import { encodeJson, parseObject } from './json-objects.js';
 import type { ObjectStore } from './object-store.js';
 
@@ -52,8 +53,8 @@ export class StepRecords {
     if (bytes === undefined) return { state: 'absent' };
     const record = parseRecord(key, bytes);
     if (!record) return { state: 'spoilt', bytes };
-    const checks = await Promise.all(Object.values(record.outputs).map((output) => this.artifacts.checkArtifact(output)));
-    return checks.every((check) => check === 'intact') ? { state: 'usable', record } : { state: 'spoilt', bytes };
+    const checks = await Promise.all(Object.values(record.outputs).map((output) => isWhole(this.artifacts, output)));
+    return checks.every(Boolean) ? { state: 'usable', record } : { state: 'spoilt', bytes };
   }
 }
 

@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import { RUN_ID_PATTERN } from '../../core/ids.js';
 import type { CellProgress, TrainingManifest, TrainingResult, TrainingStateRecord } from '../../core/training.js';
-import type { ArtifactRef, Digest } from '../../core/types.js';
-import { digestOfBytes } from './artifact-store.js';
+import type { ArtifactRef, Digest, TrainingStepName } from '../../core/types.js';
+import { ArtifactCorrupt, ArtifactMissing, digestOfBytes } from './artifact-store.js';
 import { folderDigests } from './folder-artifact.js';
 import { encodeJson, encodeJsonLines, parseLines, readJson } from './json-objects.js';
 import type { ObjectStore } from './object-store.js';
@@ -17,9 +18,12 @@ export interface CheckpointRecord {
   step: number;
   /** What the program calls it. */
   name: string;
-  /** As a folder of the cell's {@link CellCheckpoints}. */
+  /** As a folder of the cell's {@link CellCheckpoints}, below the name of who wrote it. */
   folder: ArtifactRef;
+  writer: string;
 }
+
+const STEP_FILE = /\/cells\/\d+\/(train|export|measure)\.json$/;
 
 /** Ids of the trainings of a store that have a manifest, sorted. */
 export async function listTrainings(objects: ObjectStore): Promise<string[]> {
@@ -79,6 +83,22 @@ export class TrainingFiles {
     return this.read<CellProgress>(`cells/${cell}/progress.json`);
   }
 
+  /** Says which step a cell does, or has found done: what `gc` leaves while the training has no result. */
+  writeStep(cell: number, step: TrainingStepName, key: string): Promise<void> {
+    return this.write(`cells/${cell}/${step}.json`, { key });
+  }
+
+  /** Keys of the steps that any cell has begun. */
+  async listSteps(): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const name of this.objects.list(`${this.prefix}cells/`)) {
+      if (!STEP_FILE.test(name)) continue;
+      const found = await readJson<{ key: string }>(this.objects, name);
+      if (found.state === 'found') keys.push(found.value.key);
+    }
+    return keys;
+  }
+
   checkpoints(cell: number): CellCheckpoints {
     return new CellCheckpoints(this.objects, `${this.prefix}cells/${cell}/`);
   }
@@ -95,34 +115,46 @@ export class TrainingFiles {
 }
 
 /**
- * A cell's newest checkpoint and its curve so far, under `training/<id>/cells/<n>/`: `checkpoint.json`, written last; `checkpoint/<hex>`, the bytes of the newest
- * alone, and none of its own accord in `blobs/`, so that a long training does not fill the store; `curve/<step>.jsonl`, what came since the checkpoint before.
+ * A cell's newest checkpoint and its curve so far, under `training/<id>/cells/<n>/`: `checkpoint.json`, written last; `checkpoint/<writer>/<hex>`, the bytes of the
+ * newest alone, and none of its own accord in `blobs/`, so that a long training does not fill the store; `curve/<step>.jsonl`, what came since the checkpoint
+ * before. Each of these is a writer of its own, so that an attempt that was given up and the next one delete nothing that the other has just written.
  */
 export class CellCheckpoints {
+  private readonly writer = randomUUID();
+  /** What writers before this one have left: it goes when there is something newer. */
+  private before: string[] = [];
+
   constructor(
     private readonly objects: ObjectStore,
     private readonly prefix: string,
   ) {}
 
-  readonly blobs = {
-    putArtifact: async (bytes: Uint8Array, mediaType: string, derivedFrom: Digest[] = []): Promise<ArtifactRef> => {
-      const digest = digestOfBytes(bytes);
-      if ((await this.objects.size(this.blobKey(digest))) !== bytes.byteLength) await this.objects.put(this.blobKey(digest), bytes);
-      return { digest, mediaType, bytes: bytes.byteLength, derivedFrom };
-    },
-    getArtifact: async (artifact: Digest | ArtifactRef): Promise<Uint8Array> => {
-      const digest = typeof artifact === 'string' ? artifact : artifact.digest;
-      const bytes = await this.objects.get(this.blobKey(digest));
-      if (!bytes || digestOfBytes(bytes) !== digest) {
-        throw new StorageUnavailable(`${this.blobKey(digest)} in ${this.objects.uri} is ${bytes ? 'spoilt' : 'missing'}`);
-      }
-      return bytes;
-    },
-  };
+  /** Where this writer's bytes go; each is written, whatever lies there, for another attempt to read whole. */
+  readonly blobs = this.blobsOf(this.writer);
+
+  /** Where those of a checkpoint that was found lie. Throws ArtifactMissing and ArtifactCorrupt: then there is none. */
+  blobsOf(writer: string) {
+    return {
+      putArtifact: async (bytes: Uint8Array, mediaType: string, derivedFrom: Digest[] = []): Promise<ArtifactRef> => {
+        const digest = digestOfBytes(bytes);
+        await this.objects.put(this.blobKey(writer, digest), bytes);
+        return { digest, mediaType, bytes: bytes.byteLength, derivedFrom };
+      },
+      getArtifact: async (artifact: Digest | ArtifactRef): Promise<Uint8Array> => {
+        const digest = typeof artifact === 'string' ? artifact : artifact.digest;
+        const bytes = await this.objects.get(this.blobKey(writer, digest));
+        if (!bytes) throw new ArtifactMissing(digest, this.objects.uri);
+        const found = digestOfBytes(bytes);
+        if (found !== digest) throw new ArtifactCorrupt(digest, found, this.objects.uri);
+        return bytes;
+      },
+    };
+  }
 
   /** The newest one of this step; its curve's last point is not after it. */
   async find(key: string): Promise<{ record: CheckpointRecord; curve: CurvePoint[] } | undefined> {
     const found = await readJson<CheckpointRecord>(this.objects, `${this.prefix}checkpoint.json`);
+    this.before = await this.names('checkpoint/');
     if (found.state !== 'found' || found.value.key !== key) return undefined;
     const curve: CurvePoint[] = [];
     for await (const name of this.objects.list(`${this.prefix}curve/`)) {
@@ -133,28 +165,28 @@ export class CellCheckpoints {
   }
 
   /** @param since points that came after the checkpoint before */
-  async write(record: CheckpointRecord, since: readonly CurvePoint[]): Promise<void> {
+  async write(record: Omit<CheckpointRecord, 'writer'>, since: readonly CurvePoint[]): Promise<void> {
     await this.objects.put(`${this.prefix}curve/${String(record.step).padStart(9, '0')}.jsonl`, encodeJsonLines(since));
-    await this.objects.put(`${this.prefix}checkpoint.json`, encodeJson(record));
-    const kept = new Set((await folderDigests(this.blobs, record.folder)).map((digest) => this.blobKey(digest)));
-    await this.removeAll('checkpoint/', kept);
+    await this.objects.put(`${this.prefix}checkpoint.json`, encodeJson({ ...record, writer: this.writer }));
+    const kept = new Set((await folderDigests(this.blobs, record.folder)).map((digest) => this.blobKey(this.writer, digest)));
+    const own = await this.names(`checkpoint/${this.writer}/`);
+    for (const name of [...this.before.splice(0), ...own.filter((name) => !kept.has(name))]) await this.objects.delete(name);
   }
 
   /** All of them, when they are no longer needed. */
   async remove(): Promise<void> {
     await this.objects.delete(`${this.prefix}checkpoint.json`);
-    await this.removeAll('checkpoint/');
-    await this.removeAll('curve/');
+    for (const name of [...(await this.names('checkpoint/')), ...(await this.names('curve/'))]) await this.objects.delete(name);
   }
 
-  private async removeAll(folder: string, kept: ReadonlySet<string> = new Set()): Promise<void> {
+  private async names(folder: string): Promise<string[]> {
     const names: string[] = [];
-    for await (const name of this.objects.list(this.prefix + folder)) if (!kept.has(name)) names.push(name);
-    for (const name of names) await this.objects.delete(name);
+    for await (const name of this.objects.list(this.prefix + folder)) names.push(name);
+    return names;
   }
 
-  private blobKey(digest: Digest): string {
-    return `${this.prefix}checkpoint/${digest.slice('sha256:'.length)}`;
+  private blobKey(writer: string, digest: Digest): string {
+    return `${this.prefix}checkpoint/${writer}/${digest.slice('sha256:'.length)}`;
   }
 }
 

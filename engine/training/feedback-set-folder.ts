@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
 import { SPLITS, type FeedbackSplit } from '../datasets/feedback-rows.js';
@@ -11,14 +12,16 @@ const digest = z.custom<Digest>(
 );
 const text = z.string().min(1, 'expected a text that is not empty');
 
-const setSchema = z.looseObject({ version: z.literal(1), digest });
+const setSchema = z.looseObject({ version: z.literal(1) });
 const rowSchema = z.looseObject({ file_name: text, id: text, caption: text, feedback: text, itemDigest: digest.nullable() });
 
 /** What a training needs to know of its feedback set before the program reads it. */
 export interface FeedbackSetFolder {
-  /** Of its rows, as its maker says. */
+  /** Over the canonical JSON of its rows as they are, those of training first: who has changed some since it was exported has another set. */
   digest: Digest;
   examples: Record<FeedbackSplit, number>;
+  /** Items without a true image, which a pack cannot list. */
+  unlisted: number;
 }
 
 /**
@@ -27,15 +30,20 @@ export interface FeedbackSetFolder {
  */
 export async function readFeedbackSetFolder(folder: string): Promise<FeedbackSetFolder> {
   const file = join(folder, 'feedback-set.json');
-  const set = checked(setSchema, await readText(file), file);
+  checked(setSchema, await readText(file), file);
   const examples = { train: 0, validation: 0 };
+  const rows: unknown[] = [];
+  const unlisted = new Set<string>();
   const splitOf = new Map<string, FeedbackSplit>();
   for (const split of SPLITS) {
     const name = join(folder, split, 'metadata.jsonl');
     const lines = (await readText(name)).split('\n');
     for (const [i, line] of lines.entries()) {
       if (line.trim() === '') continue;
-      const { id } = checked(rowSchema, line, `${name}:${i + 1}`);
+      const row = checked(rowSchema, line, `${name}:${i + 1}`);
+      const { id } = row;
+      if (row.itemDigest === null) unlisted.add(id);
+      rows.push(row);
       const other = splitOf.get(id) ?? split;
       if (other !== split)
         throw new InvalidInput(`${name}:${i + 1}: id: item ${id} stands in ${other} too; a split shares no item with another`);
@@ -46,7 +54,7 @@ export async function readFeedbackSetFolder(folder: string): Promise<FeedbackSet
       throw new InvalidInput(`${name} has no rows; training needs both splits: make the set with more items or a larger validation share`);
     }
   }
-  return { digest: set.digest, examples };
+  return { digest: digestOf(canonicalJson(rows)), examples, unlisted: unlisted.size };
 }
 
 async function readText(file: string): Promise<string> {

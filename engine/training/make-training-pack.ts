@@ -33,7 +33,10 @@ export async function makeTrainingPack(folder: string, input: TrainingPackInput)
   const lineage = {
     training: manifest.trainingId,
     dataDigest: data.digest,
-    from: recipe.data,
+    // Items without a true image: learned, and in no list.
+    itemsNotListed: input.taught.unlisted,
+    // A folder's path says nothing elsewhere; its rows are what dataDigest is of.
+    from: 'run' in recipe.data ? recipe.data : null,
     base: base.digest,
     imageEncoder: imageEncoder?.digest ?? null,
     code,
@@ -67,7 +70,12 @@ function modelCard(input: TrainingPackInput): string {
     `# ${recipe.name}`,
     '',
     `Writes feedback on a generated picture from its caption and the picture. Fine-tuned with LoRA from \`${base.digest}\` on ${data.examples.train} examples`,
-    `(${from}; ${data.examples.validation} for validation). It has seen no item that is not listed under \`trainedOn\` in \`pack.json\`, and those items stand in no mean of a report.`,
+    `(${from}; ${data.examples.validation} for validation). Items that are listed under \`trainedOn\` in \`pack.json\` stand in no mean of a report.`,
+    ...(input.taught.unlisted > 0
+      ? [
+          `${input.taught.unlisted} more items that it has learned from have no true image: they are not listed, and a report cannot leave them out.`,
+        ]
+      : []),
     '',
     '![loss by step](curve.svg)',
     '',

@@ -59,7 +59,6 @@ export async function runTrainer({ python, script, config, lockFile, signal, onE
     env: { ...process.env, PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1' },
   });
   const closed = new Promise<number>((resolve) => guard.once('close', (code) => resolve(code ?? 137)));
-  if (guard.pid !== undefined) await writeFile(lockFile, String(guard.pid));
   const timers: NodeJS.Timeout[] = [];
   let [done, killedFor]: [DoneEvent | undefined, string] = [undefined, ''];
   const killGroup = (why: string) => {
@@ -85,6 +84,7 @@ export async function runTrainer({ python, script, config, lockFile, signal, onE
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
+    if (guard.pid !== undefined) await writeFile(lockFile, String(guard.pid));
     const code = await closed;
     if (code === 0 && done) return done;
     signal.throwIfAborted();

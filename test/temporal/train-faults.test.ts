@@ -135,6 +135,9 @@ test('of a grid the setting of the lowest validation loss is taken, each trained
   const worker = await startTrainer({});
   const training = new Training('grid', { maxSteps: 12, more: { grid: { learning_rate: [0.5, 0.01], 'lora.r': [2, 6] } } });
   const done = await training.follow();
+  // Each says so itself, before the grid is through.
+  const told = await Promise.all(done.cells.map(async ({ cell }) => (await training.files()).readProgress(cell)));
+  expect(told).toMatchObject([0, 1, 2, 3].map((cell) => ({ cell, state: 'trained', step: 12 })));
   const losses = done.cells.map(({ validationLoss }) => validationLoss!);
   expect(done.cells.map(({ label }) => label)).toEqual([
     'learning_rate=0.5 lora.r=2',

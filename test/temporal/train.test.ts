@@ -3,7 +3,7 @@ import { jest } from '@jest/globals';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadPack } from '../../engine/inference/index.js';
-import { openStore } from '../../engine/storage/index.js';
+import { artifactKey, openStore, readFolder } from '../../engine/storage/index.js';
 import type { TrainingStatus } from '../../app/client/training-status.js';
 import { cli, cliJson, scratch, startCli } from '../support/cli.js';
 import { processesNaming, until } from '../support/processes.js';
@@ -50,6 +50,13 @@ test('a training runs to its end with nothing else given, and its pack is what a
   // The same once more is free: neither server nor program are started.
   const again = await cli(['train', recipe, '--trainer', TRAINER[1]!, '--python', '/there/is/none']);
   expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('has ended already') });
+
+  // What is lost of its result is made again.
+  const [first] = await readFolder(store.artifacts, result.pack);
+  await store.objects.delete(artifactKey(first!.parts[0]!));
+  rmSync(pack, { recursive: true });
+  expect(await cliJson<TrainDocument>(['train', recipe, ...TRAINER])).toMatchObject({ state: 'completed', cells: [{ step: 40 }] });
+  expect((await cli(['models', 'verify', pack])).code).toBe(0);
 });
 
 test('Ctrl-C suspends an embedded training, and the same command goes on with it', async () => {
@@ -88,6 +95,11 @@ describe('what cannot be trained is refused before anything is started', () => {
     });
     expect(together).toMatchObject({ code: 2, stderr: expect.stringMatching(/data\.feedback_set: give either run or feedback_set/) });
     expect(together.stderr).toMatch(/model\.image: is of `opt`/);
+    const turned = await refused({}, '--set', 'model.prompt=See {image} of {caption}.');
+    expect(turned).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/model\.prompt: must hold `{caption}` and then `{image}`, each once/),
+    });
   });
 
   test('a base, a feedback set and a folder for the pack that are none', async () => {
@@ -101,8 +113,16 @@ describe('what cannot be trained is refused before anything is started', () => {
     expect(full).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty and holds no pack of an earlier training') });
   });
 
-  test('another recipe under an id that is taken', async () => {
+  test('another recipe under an id that is taken, or a run; where no server answers none is taken', async () => {
     const folder = scratch();
+    const away = ['--address', '127.0.0.1:1', ...TRAINER];
+    expect((await cli(['train', writeTraining(folder, { maxSteps: 2 }), '--id', 'taken', ...away])).code).toBe(4);
+    const store = await openStore(join(folder, 'runs'));
+    await store.run('a-run').createManifest({} as never);
+    expect(await cli(['train', writeTraining(folder), '--id', 'a-run', ...away])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('a-run is a run of this store'),
+    });
     await cliJson(['train', writeTraining(folder, { maxSteps: 3 }), '--id', 'taken', ...TRAINER]);
     const other = await cli(['train', writeTraining(folder, { maxSteps: 4 }), '--id', 'taken', ...TRAINER]);
     expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('is there already with another recipe') });
@@ -116,5 +136,7 @@ test('data that the program refuses ends the training with its words and exit co
   rmSync(join(folder, 'feedback/train', (JSON.parse(row) as { file_name: string }).file_name));
   const { code, stdout } = await cli(['train', recipe, ...TRAINER]);
   expect(code).toBe(2);
-  expect(stdout).toMatch(/failed +InvalidInput: .*train\/metadata\.jsonl:3: file_name: there is no/);
+  const store = await openStore(join(folder, 'runs'));
+  expect(await store.training((await store.listTrainings())[0]!).readProgress(0)).toMatchObject({ state: 'failed' });
+  expect(stdout).toMatch(/failed +InvalidInput: \.\/feedback\/train\/metadata\.jsonl:3: file_name: there is no/);
 });

@@ -200,6 +200,17 @@ test('training ends where the validation loss no longer falls, in bfloat16 and o
   expect(events.at(-1)).toMatchObject({ event: 'done', steps: 6, totalSteps: 100, bestStep: 2, stoppedEarly: true });
 });
 
+test('a loss over all words is learned by and not judged by; of epochs and steps the fewer are made', async () => {
+  const more = { learningRate: 1e-12, epochs: 1, maxSteps: 1000 };
+  const [feedback, all] = await Promise.all(
+    ['feedback', 'all'].map((loss) => runPython('train.py', [writeConfig(`still-${loss}`, 'opt', { ...more, loss })])),
+  );
+  for (const { events } of [feedback!, all!]) expect(events[0]).toMatchObject({ totalSteps: 2 });
+  expect(named(all!.events, 'step').map(({ step }) => step)).toEqual([1, 2]);
+  expect(named(all!.events, 'step')[0]!['loss']).not.toBeCloseTo(named(feedback!.events, 'step')[0]!['loss'] as number, 3);
+  expect(named(all!.events, 'eval')[0]!['loss']).toBeCloseTo(named(feedback!.events, 'eval')[0]!['loss'] as number, 5);
+});
+
 describe('what cannot be trained is told in one line, with exit 2', () => {
   const refusal = async (config: string) => {
     const { code, events, stderr } = await runPython('train.py', [config]);

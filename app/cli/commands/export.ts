@@ -4,6 +4,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
 import { writeFeedbackSet } from '../../../engine/datasets/index.js';
 import type { Store } from '../../../engine/storage/index.js';
+import { feedbackSetLines } from '../../export/feedback-set-lines.js';
 import { exportImageFolder } from '../../export/image-folder.js';
 import { openRun, shown, withCommonOptions, type CommonOptions } from '../context.js';
 import { note, print, printJson } from '../output.js';
@@ -32,12 +33,8 @@ const KINDS = {
   },
   'feedback-set': async (store, runId, folder, { arm, n, seed = 0, validation = 0.1 }) => {
     const set = await writeFeedbackSet(store, runId, folder, { arm, n, seed, validation });
-    const { counts, sample, texts } = set;
-    const said = [
-      `${counts.train} rows to train on and ${counts.validation} to validate with, of ${sample.n} items, in ${shown(folder)}`,
-      `${texts.distinct} different texts; ${(100 * texts.sharedShare).toFixed(0)}% of the rows have one that is said of several items`,
-      ...(n !== undefined && sample.n < n ? [`${n} items were asked for: no more can be used`] : []),
-    ];
+    const [rows, ...rest] = feedbackSetLines(set, n);
+    const said = [`${rows}, in ${shown(folder)}`, ...rest];
     return { document: set, said, left: set.left.map(({ id, reason }) => ({ source: id, reason })) };
   },
 } satisfies Record<string, (store: Store, runId: string, folder: string, options: ExportOptions) => Promise<Written>>;

@@ -4,7 +4,7 @@ import { armSource, trainingWorkflowId, type TrainingManifest, type TrainingResu
 import { storeUri } from '../../../engine/storage/index.js';
 import { trainerPython } from '../../../engine/training/index.js';
 import { prepareTraining, type PreparedTraining } from '../../client/prepare-training.js';
-import { claimTraining, startTraining, waitForTraining, writePack, type TrainingName } from '../../client/train.js';
+import { findResult, startTraining, waitForTraining, writePack, type TrainingName } from '../../client/train.js';
 import { getTrainingStatus, type TrainingStatus } from '../../client/training-status.js';
 import { loadTrainingRecipe } from '../../recipe/index.js';
 import { shown, withCommonOptions, withTrainerOptions, type TrainerOptions } from '../context.js';
@@ -36,7 +36,8 @@ async function train(file: string, options: TrainOptions): Promise<void> {
   const store = options.store === undefined ? loaded.storeUri : storeUri(options.store, process.cwd());
   const prepared = await prepareTraining({ ...loaded, storeUri: store }, { trainingId: options.id, trainer });
   const name: TrainingName = { storeUri: store, trainingId: prepared.manifest.trainingId };
-  const recorded = await claimTraining(prepared);
+  prepared.notes.forEach(note);
+  const recorded = await findResult(prepared);
   if (recorded) {
     note(`training ${name.trainingId} has ended already; nothing is trained again`);
     return finish(prepared, await getTrainingStatus(null, name), { json, ui: null });
@@ -79,7 +80,7 @@ function tellStarted(status: TrainingStatus, { json, ui }: Say): void {
 /** Writes the pack, says what came out and sets the exit code. */
 async function finish(prepared: PreparedTraining, status: TrainingStatus, { json, ui }: Say): Promise<void> {
   const { manifest, out, storeUri: store } = prepared;
-  const result = status.state === 'completed' ? await claimTraining(prepared) : null;
+  const result = status.state === 'completed' ? await findResult(prepared) : null;
   if (result) await writePack(prepared, result);
   process.exitCode = result ? EXIT.done : status.failure?.type === 'InvalidInput' ? EXIT.usage : EXIT.unexpected;
   const arm = result && armOf(manifest, out);

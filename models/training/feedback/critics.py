@@ -62,10 +62,10 @@ class Critic:
         """The end of the text included."""
         return [*self.tokenizer.encode(feedback, add_special_tokens=False), self.end_ids[0]]
 
-    def example(self, row: Row, picture: Picture) -> dict[str, Any]:
-        """Ids, labels and inputs of a row."""
+    def example(self, row: Row, picture: Picture, loss: str = "feedback") -> dict[str, Any]:
+        """Ids, labels and inputs of a row; `loss` as in the configuration, which training alone follows."""
         prompt, written = self.prompt(row.caption, picture), self.feedback_ids(row.feedback)
-        said = [IGNORED if self.config.loss == "feedback" or image else i for i, image in zip(prompt.ids, prompt.image, strict=True)]
+        said = [IGNORED if loss == "feedback" or image else i for i, image in zip(prompt.ids, prompt.image, strict=True)]
         if len(prompt.ids) + len(written) > self.longest:
             raise BadInput(f"{row.place}: feedback: {len(prompt.ids) + len(written)} tokens with its prompt; the base reads {self.longest}")
         return {"input_ids": [*prompt.ids, *written], "labels": [*said, *written], **prompt.inputs}
@@ -226,7 +226,7 @@ def critic_of(config: Config) -> Critic:
 
 
 def loss_over(critic: Critic, model: torch.nn.Module, rows: list[Row], pictures: list[Picture], device: str | torch.device, batch_size: int) -> float:
-    """Mean cross-entropy a labelled token, in evaluation mode."""
+    """Mean cross-entropy a token of the feedback, in evaluation mode, whatever training was over: no critic writes its prompt."""
     model.eval()
     total, count = 0.0, 0
     with torch.no_grad():

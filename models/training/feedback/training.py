@@ -40,7 +40,7 @@ class Examples(Dataset):
 
     def __getitem__(self, i: int) -> dict[str, Any]:
         picture = self.seen[i][(self.epoch + i) % VIEWS] if self.seen else self.critic.picture(self.rows[i])
-        return self.critic.example(self.rows[i], picture)
+        return self.critic.example(self.rows[i], picture, self.critic.config.loss)
 
 
 class Stopped(Exception):
@@ -59,7 +59,7 @@ class FeedbackTrainer(Trainer):
         self.stopping = False
         self.steps_per_epoch, self.total_steps = count_steps(config, len(train))
         super().__init__(
-            model=model, args=arguments(config), train_dataset=Examples(critic, train), data_collator=critic.batch,
+            model=model, args=arguments(config, self.total_steps), train_dataset=Examples(critic, train), data_collator=critic.batch,
             callbacks=[Reporter(self)],
         )  # fmt: skip
 
@@ -137,15 +137,15 @@ class Reporter(TrainerCallback):
 
 
 def count_steps(config: Config, examples: int) -> tuple[int, int]:
-    """Optimiser steps an epoch, and in all where nothing ends it earlier."""
+    """Optimiser steps an epoch, and in all where nothing ends it earlier: `epochs` or `maxSteps`, whichever is less."""
     an_epoch = math.ceil(math.ceil(examples / config.batchSize) / config.gradientAccumulation)
-    return an_epoch, config.maxSteps or config.epochs * an_epoch
+    return an_epoch, min(config.maxSteps or math.inf, config.epochs * an_epoch)
 
 
-def arguments(config: Config) -> TrainingArguments:
+def arguments(config: Config, steps: int) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(config.out / "checkpoints"), seed=config.seed, data_seed=config.seed, learning_rate=config.learningRate,
-        num_train_epochs=config.epochs, max_steps=config.maxSteps or -1, per_device_train_batch_size=config.batchSize,
+        num_train_epochs=config.epochs, max_steps=steps if config.maxSteps else -1, per_device_train_batch_size=config.batchSize,
         gradient_accumulation_steps=config.gradientAccumulation, bf16=config.precision == "bf16", use_cpu=config.device == "cpu",
         eval_strategy="no", save_strategy="no", logging_strategy="no", save_total_limit=KEPT_CHECKPOINTS, report_to=[], disable_tqdm=True,
         remove_unused_columns=False, dataloader_pin_memory=config.device != "cpu", optim="adamw_torch", label_names=["labels"],

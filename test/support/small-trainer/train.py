@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import random
 import shutil
@@ -12,7 +13,7 @@ config, data = load(sys.argv[1])
 out = Path(config["out"])
 checkpoints = out / "checkpoints"
 per_epoch = -(-len(data["train"]) // config["batchSize"])
-total = config["maxSteps"] or config["epochs"] * per_epoch
+total = min(config["maxSteps"] or math.inf, config["epochs"] * per_epoch)
 
 stopping = []
 signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))

@@ -201,8 +201,12 @@ test('it is a dataset of its own, and a set of feedback that others are held aga
 });
 
 test.each([
-  [undefined, [CONTROL, WRITTEN, { ...WRITTEN, name: 'other' }], /several arms .* --arm: written, other/],
-  [undefined, [CONTROL, { name: 'opt', feedback: { source: 'opt' } }], /no arm has feedback that a person wrote.* --arm: opt/],
+  [undefined, [CONTROL, WRITTEN, { ...WRITTEN, name: 'other' }], /several arms .*--arm, or data\.arm .*: written, other/],
+  [
+    undefined,
+    [CONTROL, { name: 'opt', feedback: { source: 'opt' } }],
+    /no arm has feedback that a person wrote.*--arm, or data\.arm .*: opt/,
+  ],
   ['none', undefined, /no arm "none"; it has control, written, placebo/],
   ['control', undefined, /is the control/],
   ['placebo', undefined, /is a placebo/],

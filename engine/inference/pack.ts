@@ -10,13 +10,7 @@ import { readModelConfig, readModelJson } from './model-json.js';
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value), 'sha256:<64 hex digits>');
 
-const loss = z.number().nullish();
-const measuredSchema = z.looseObject({
-  trainLoss: loss,
-  validationLoss: loss,
-  validationLossWithAnotherItemsPicture: loss,
-  validationLossWithoutPicture: loss,
-});
+const measuredSchema = z.looseObject(Object.fromEntries(MEASURED_LOSSES.map((name) => [name, z.number().nullish()])));
 
 const entrySchema = z.looseObject({
   /** Folder, relative to the pack's. */

@@ -18,7 +18,7 @@ import argparse
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
@@ -238,14 +238,20 @@ def export_model(model: Blip2ForConditionalGeneration, source: Path, out: Path) 
         AutoTokenizer.from_pretrained(source).save_pretrained(out)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def export_command(about: str, export: Callable[[Path, Path, torch.dtype], None]) -> Path:
+    """The command line of a script that exports a folder as transformers has it; returns the folder that was written."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="folder with config.json, weights, preprocessor and tokenizer, or a name on the Hub")
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--dtype", choices=["fp32", "fp16"], default="fp32")
     arguments = parser.parse_args()
-    export_blip2(folder_of(arguments.source), arguments.out, {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype])
-    for file in sorted((arguments.out / "onnx").iterdir()):
+    export(folder_of(arguments.source), arguments.out, {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype])
+    return arguments.out
+
+
+def main() -> None:
+    out = export_command(__doc__, export_blip2)
+    for file in sorted((out / "onnx").iterdir()):
         print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
 
 

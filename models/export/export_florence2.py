@@ -12,7 +12,6 @@ The decoder keeps its own keys and values; those of the encoder's states it make
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from transformers import Florence2ForConditionalGeneration
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from export_blip2 import Axes, Embeddings, cache_of, export_graph, folder_of, key_value_names, tensors_of
+from export_blip2 import Axes, Embeddings, cache_of, export_command, export_graph, key_value_names, tensors_of
 from export_smolvlm import causal_mask, copy_configs
 
 
@@ -96,14 +95,5 @@ def edge_of(source: Path) -> int:
     return json.loads((source / "preprocessor_config.json").read_text())["size"]["height"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="folder with config.json, weights, preprocessor and tokenizer, or a name on the Hub")
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--dtype", choices=["fp32", "fp16"], default="fp32")
-    arguments = parser.parse_args()
-    export_florence2(folder_of(arguments.source), arguments.out, {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype])
-
-
 if __name__ == "__main__":
-    main()
+    export_command(__doc__, export_florence2)

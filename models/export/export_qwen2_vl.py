@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from transformers import Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.modeling_qwen2_vl import apply_rotary_pos_emb_vision
 
-from export_blip2 import Axes, Embeddings, cache_of, export_graph, folder_of, key_value_names, tensors_of
+from export_blip2 import Axes, Embeddings, cache_of, export_command, export_graph, key_value_names, tensors_of
 from export_smolvlm import causal_mask, copy_configs
 
 
@@ -103,14 +102,5 @@ def export_qwen2_vl(source: Path, out: Path, dtype: torch.dtype = torch.float32)
     (out / "config.json").write_text(json.dumps({**config.get("text_config", {}), **config}, indent=2) + "\n")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="folder with config.json, weights, preprocessor and tokenizer, or a name on the Hub")
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--dtype", choices=["fp32", "fp16"], default="fp32")
-    arguments = parser.parse_args()
-    export_qwen2_vl(folder_of(arguments.source), arguments.out, {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype])
-
-
 if __name__ == "__main__":
-    main()
+    export_command(__doc__, export_qwen2_vl)

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import SmolVLMForConditionalGeneration
 
-from export_blip2 import Axes, Embeddings, cache_of, export_graph, folder_of, key_value_names, tensors_of
+from export_blip2 import Axes, Embeddings, cache_of, export_command, export_graph, key_value_names, tensors_of
 
 
 class VisionEncoder(nn.Module):
@@ -90,14 +89,5 @@ def copy_configs(source: Path, out: Path) -> None:
             shutil.copyfile(file, out / file.name)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="folder with config.json, weights, preprocessor and tokenizer, or a name on the Hub")
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--dtype", choices=["fp32", "fp16"], default="fp32")
-    arguments = parser.parse_args()
-    export_smolvlm(folder_of(arguments.source), arguments.out, {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype])
-
-
 if __name__ == "__main__":
-    main()
+    export_command(__doc__, export_smolvlm)

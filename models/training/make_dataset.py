@@ -7,9 +7,7 @@ with integers, and its drawing seeds lie beyond theirs: no model of the pack has
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import shutil
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +17,7 @@ from creatures.attributes import sample_creature
 from creatures.drawing import draw_creature
 from creatures.feedback_rounds import MAXIMUM_TOKENS, join_prompt, write_rounds
 from creatures.texts import caption_vaguely, describe_fully
+from image_folder import write_image_folder
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -64,18 +63,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     tokenizer = Tokenizer.from_file(str(arguments.tokenizer))
-    for split, numbers in SPLITS.items():
-        folder = arguments.out / split
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        rows = []
-        for number in numbers:
-            row, picture = make_item(number, tokenizer)
-            file_name = f"{row['id']}.png"
-            picture.save(folder / file_name, compress_level=9)
-            rows.append(json.dumps({"file_name": file_name, **row}, ensure_ascii=False))
-        (folder / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
-        print(f"{split}: {len(rows)} items")
+    write_image_folder(arguments.out, SPLITS, lambda number: make_item(number, tokenizer))
 
 
 if __name__ == "__main__":

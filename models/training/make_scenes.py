@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import shutil
 from pathlib import Path
 
 from PIL import Image
 
+from image_folder import write_image_folder
 from scenes.attributes import NAMES, sample_scene
 from scenes.drawing import draw_scene
 from scenes.texts import caption_vaguely, describe, write_rounds
@@ -39,18 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "examples" / "datasets" / "scenes")
     arguments = parser.parse_args()
-    for split, numbers in SPLITS.items():
-        folder = arguments.out / split
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        rows = []
-        for number in numbers:
-            row, picture = make_item(number)
-            file_name = f"{row['id']}.png"
-            picture.save(folder / file_name, compress_level=9)
-            rows.append(json.dumps({"file_name": file_name, **row}, ensure_ascii=False))
-        (folder / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
-        print(f"{split}: {len(rows)} items")
+    write_image_folder(arguments.out, SPLITS, make_item)
 
 
 if __name__ == "__main__":

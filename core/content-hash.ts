@@ -12,6 +12,11 @@ export function digestOf(data: string | Uint8Array): Digest {
   return `sha256:${sha256Hex(data)}`;
 }
 
+/** Whether a value is the digest of an artifact as {@link digestOf} writes one. */
+export function isDigest(value: unknown): boolean {
+  return typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value);
+}
+
 /** Canonical JSON (RFC 8785): the same value always gives the same text. Throws on values JSON cannot hold. */
 export function canonicalJson(value: unknown): string {
   const text = canonicalize(value);

@@ -48,18 +48,17 @@ export class CellRecorder {
     kept.curve.forEach((point) => this.add(point));
     const now = new Date().toISOString();
     this.progress = {
-      ...{
-        cell,
-        state: 'running',
-        attempt,
-        step: kept.step,
-        totalSteps: 0,
-        epoch: 0,
-        resumedFrom: kept.step,
-        startedAt: now,
-        updatedAt: now,
-      },
-      ...{ loss: null, validationLoss: null },
+      cell,
+      state: 'running',
+      attempt,
+      step: kept.step,
+      totalSteps: 0,
+      epoch: 0,
+      loss: null,
+      validationLoss: null,
+      resumedFrom: kept.step,
+      startedAt: now,
+      updatedAt: now,
     };
   }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
@@ -9,6 +9,7 @@ import { checkModelFolder, isPack, loadPack, modelDigest, readPack } from '../..
 import { openStore, putFolder, type Store } from '../../engine/storage/index.js';
 import { readFeedbackSetFolder, trainerProgram } from '../../engine/training/index.js';
 import { feedbackSetLines, leftOutLines } from '../export/feedback-set-lines.js';
+import { namesIn } from '../export/output-folder.js';
 import type { LoadedTrainingRecipe } from '../recipe/index.js';
 import { software } from './prepare-run.js';
 
@@ -65,13 +66,7 @@ export async function prepareTraining(loaded: LoadedTrainingRecipe, options: Pre
 
 /** A folder that holds something else is left alone. @throws InvalidInput */
 async function requireReplaceable(out: string, name: string): Promise<void> {
-  const names = await readdir(out).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new InvalidInput(`${out} cannot be written (${error.code ?? error.message}); name a folder that is new or empty`, {
-      cause: error,
-    });
-  });
-  if (names.length === 0) return;
+  if ((await namesIn(out)).length === 0) return;
   const pack = (await isPack(out)) ? await loadPack(out) : null;
   if (pack?.name === name && Object.values(pack.models).every((model) => 'lineage' in model)) return;
   throw new InvalidInput(`${out} is not empty and holds no pack of an earlier training ${name}; name a folder that is new or empty`);

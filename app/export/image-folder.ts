@@ -1,5 +1,5 @@
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
-import type { Digest } from '../../core/types.js';
+import { orLoss } from '../../engine/storage/index.js';
 import { exclusion, folderSink, itemResults, type ItemArmResult, type ItemResult, type ReportInput } from '../report/index.js';
 
 /** `export --json`. */
@@ -40,7 +40,7 @@ export async function exportImageFolder(input: ReportInput, folder: string, arm?
       continue;
     }
     for (const one of made) {
-      const picture = await readPicture(input, returned(one).image);
+      const picture = await orLoss(input.readBlob(returned(one).image));
       if (picture instanceof StorageUnavailable) {
         exported.skipped.push({ source: `${item.id}/${one.name}`, reason: picture.message });
         continue;
@@ -55,16 +55,6 @@ export async function exportImageFolder(input: ReportInput, folder: string, arm?
   // Last, so that a folder with it is whole.
   await write('metadata.jsonl', lines.join(''));
   return exported;
-}
-
-/** What is wrong with it where the picture is gone or spoilt; a store that does not answer is thrown. */
-async function readPicture(input: ReportInput, digest: Digest): Promise<Uint8Array | StorageUnavailable> {
-  try {
-    return await input.readBlob(digest);
-  } catch (error) {
-    if (error instanceof StorageUnavailable && error.lasting) return error;
-    throw error;
-  }
 }
 
 const UNFINISHED: Array<ItemResult['state']> = ['failed', 'cancelled', 'pending', 'skipped'];

@@ -6,6 +6,7 @@ import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import type { RunManifest } from '../../core/recipe.js';
 import type { Digest } from '../../core/types.js';
 import { cardLicence } from '../card-licence.js';
+import { orLoss } from '../storage/artifact-store.js';
 import { messageOf } from '../storage/file-errors.js';
 import type { Store } from '../storage/store.js';
 import { feedbackCard } from './feedback-card.js';
@@ -48,7 +49,7 @@ export async function writeFeedbackSet(store: Store, runId: string, folder: stri
       if (chosen.splits[split].length === 0) continue;
       await mkdir(join(folder, split), { recursive: true });
       for (const row of chosen.splits[split]) {
-        const picture = await readPicture(store, row.pictureDigest);
+        const picture = await orLoss(store.getArtifact(row.pictureDigest));
         if (picture instanceof StorageUnavailable) left.push({ id: row.id, reason: `round ${row.round}: ${picture.message}` });
         else {
           await put(join(folder, split, row.file_name), picture);
@@ -87,16 +88,6 @@ function describe(
     left,
     digest: digestOf(canonicalJson([...written.train, ...written.validation])),
   };
-}
-
-/** What is wrong with it where the picture is gone or spoilt; a store that does not answer is thrown. */
-async function readPicture(store: Store, digest: Digest): Promise<Uint8Array | StorageUnavailable> {
-  try {
-    return await store.getArtifact(digest);
-  } catch (error) {
-    if (error instanceof StorageUnavailable && error.lasting) return error;
-    throw error;
-  }
 }
 
 async function put(path: string, content: string | Uint8Array): Promise<void> {

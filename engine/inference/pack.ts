@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { isDigest } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import { fileExists } from './file-exists.js';
 import { MEASURED_LOSSES, type MeasuredLosses } from '../../core/recipe.js';
@@ -8,7 +9,7 @@ import type { Digest } from '../../core/types.js';
 import { fileSha256, type FileHashes } from './model-folder.js';
 import { readModelConfig, readModelJson } from './model-json.js';
 
-const digest = z.custom<Digest>((value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value), 'sha256:<64 hex digits>');
+const digest = z.custom<Digest>(isDigest, 'sha256:<64 hex digits>');
 
 const measuredSchema = z.looseObject(Object.fromEntries(MEASURED_LOSSES.map((name) => [name, z.number().nullish()])));
 

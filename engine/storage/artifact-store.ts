@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isDigest } from '../../core/content-hash.js';
 import { InvalidInput, StorageUnavailable } from '../../core/errors.js';
 import type { ArtifactRef, Digest } from '../../core/types.js';
 import type { ObjectStore } from './object-store.js';
@@ -33,6 +34,14 @@ export function isArtifactLoss(error: unknown): error is ArtifactMissing | Artif
   return error instanceof ArtifactMissing || error instanceof ArtifactCorrupt;
 }
 
+/** What is read, or what is wrong with it where it is gone or spoilt; a store that does not answer is thrown. */
+export function orLoss<T>(reading: Promise<T>): Promise<T | ArtifactMissing | ArtifactCorrupt> {
+  return reading.catch((error: unknown) => {
+    if (isArtifactLoss(error)) return error;
+    throw error;
+  });
+}
+
 /** SHA-256 of bytes by Node's own crypto: many times faster on pictures than the pure one that workflows need. */
 export function digestOfBytes(bytes: Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -46,7 +55,7 @@ async function digestOfStream(parts: AsyncIterable<Uint8Array>): Promise<Digest>
 
 /** `blobs/sha256/ab/<hex>`. Throws InvalidInput on what is no digest. */
 export function artifactKey(digest: Digest): string {
-  if (!/^sha256:[0-9a-f]{64}$/.test(digest)) throw new InvalidInput(`"${digest}" is no artifact digest (sha256:<64 hex digits>)`);
+  if (!isDigest(digest)) throw new InvalidInput(`"${digest}" is no artifact digest (sha256:<64 hex digits>)`);
   const hex = digest.slice('sha256:'.length);
   return `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
 }

@@ -1,15 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { canonicalJson, digestOf } from '../../core/content-hash.js';
+import { canonicalJson, digestOf, isDigest } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
 import { SPLITS, type FeedbackSplit } from '../datasets/feedback-rows.js';
 
-const digest = z.custom<Digest>(
-  (value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value),
-  'expected sha256:<64 hex digits>',
-);
+const digest = z.custom<Digest>(isDigest, 'expected sha256:<64 hex digits>');
 const text = z.string().min(1, 'expected a text that is not empty');
 
 const setSchema = z.looseObject({ version: z.literal(1) });

@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
@@ -6,6 +5,7 @@ import { writeFeedbackSet } from '../../../engine/datasets/index.js';
 import type { Store } from '../../../engine/storage/index.js';
 import { feedbackSetLines } from '../../export/feedback-set-lines.js';
 import { exportImageFolder } from '../../export/image-folder.js';
+import { namesIn } from '../../export/output-folder.js';
 import { openRun, shown, withCommonOptions, type CommonOptions } from '../context.js';
 import { note, print, printJson } from '../output.js';
 import { reportInput } from '../save-report.js';
@@ -84,11 +84,5 @@ function number(least: number, most: number, whole: boolean): (text: string) => 
 }
 
 async function requireEmpty(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new InvalidInput(`${folder} cannot be written (${error.code ?? error.message}); name a folder that is new or empty`, {
-      cause: error,
-    });
-  });
-  if (names.length > 0) throw new InvalidInput(`${folder} is not empty; name a folder that is new or empty`);
+  if ((await namesIn(folder)).length > 0) throw new InvalidInput(`${folder} is not empty; name a folder that is new or empty`);
 }

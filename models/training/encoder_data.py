@@ -10,9 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Measured: without such units PyTorch emulates bfloat16, and a step takes 20 times as long as in float32.
-BF16_HELP = "train in bfloat16: faster where the CPU has avx512_bf16 or amx_bf16 (see /proc/cpuinfo), far slower elsewhere"
-
 # The preprocessing of both encoders: pixel values 0..255 become -1..1.
 PREPROCESSOR = {
     "image_processor_type": "CLIPImageProcessor",

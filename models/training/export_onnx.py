@@ -34,7 +34,7 @@ class TextEncoder(nn.Module):
 
 
 class Unet(nn.Module):
-    """`sample` [b, 4, h, w], `timestep` int64 scalar, `encoder_hidden_states` [b, n, d] -> `out_sample` [b, 4, h, w]."""
+    """`sample` [b, c, h, w], `timestep` int64 scalar, `encoder_hidden_states` [b, n, d] -> `out_sample` [b, c, h, w]."""
 
     def __init__(self, model: UNet2DConditionModel) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Unet(nn.Module):
 
 
 class VaeDecoder(nn.Module):
-    """`latent_sample` [b, 4, h, w] -> `sample` [b, 3, 4h, 4w], about -1..1."""
+    """`latent_sample` [b, c, h, w] -> `sample` [b, 3, 4h, 4w], about -1..1."""
 
     def __init__(self, model: AutoencoderKL) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class VaeDecoder(nn.Module):
 
 
 class VaeEncoder(nn.Module):
-    """`sample` [b, 3, H, W] in -1..1 -> `latent_parameters` [b, 8, H/4, W/4]: mean and log-variance, four channels each."""
+    """`sample` [b, 3, H, W] in -1..1 -> `latent_parameters` [b, 2c, H/4, W/4]: mean and log-variance, c channels each."""
 
     def __init__(self, model: AutoencoderKL) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def export_pipeline(source: Path, out: Path) -> dict[str, float]:
     unet.set_attn_processor(AttnProcessor())  # plain attention exports to the plainest graph
     vae = AutoencoderKL.from_pretrained(source / "vae", torch_dtype=torch.float32)
     torch.manual_seed(0)
-    width = unet.config.cross_attention_dim
+    width, channels = unet.config.cross_attention_dim, vae.config.latent_channels
     latent_axes = {0: "batch_size", 2: "height", 3: "width"}
     ids = torch.randint(0, text_encoder.config.vocab_size, (2, 77), dtype=torch.int32)
     errors = {
@@ -86,14 +86,14 @@ def export_pipeline(source: Path, out: Path) -> dict[str, float]:
         ),
         "unet": export(
             Unet(unet),
-            {"sample": torch.randn(2, 4, 16, 16), "timestep": torch.tensor(5), "encoder_hidden_states": torch.randn(2, 77, width)},
+            {"sample": torch.randn(2, channels, 16, 16), "timestep": torch.tensor(5), "encoder_hidden_states": torch.randn(2, 77, width)},
             ["out_sample"],
             {"sample": latent_axes, "encoder_hidden_states": {0: "batch_size", 1: "sequence_length"}, "out_sample": latent_axes},
             out / "unet" / "model.onnx",
         ),
         "vae_decoder": export(
             VaeDecoder(vae),
-            {"latent_sample": torch.randn(2, 4, 16, 16)},
+            {"latent_sample": torch.randn(2, channels, 16, 16)},
             ["sample"],
             {"latent_sample": {0: "batch_size", 2: "latent_height", 3: "latent_width"}, "sample": latent_axes},
             out / "vae_decoder" / "model.onnx",

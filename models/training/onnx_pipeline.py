@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,22 @@ from tokenizers import Tokenizer
 
 from item_seed import item_seed  # noqa: F401  who makes pictures also seeds them
 from onnx_files import open_session
+
+
+class OnnxVae:
+    """Pictures uint8 [b, 64, 64, 3] to latents [b, c, 16, 16] of unit variance, and back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.encoder, self.decoder = (open_session(folder / part / "model.onnx") for part in ("vae_encoder", "vae_decoder"))
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        """The means, without the noise of what is drawn around them."""
+        pixels = pictures.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+        return np.split(self.encoder.run(["latent_parameters"], {"sample": pixels})[0], 2, axis=1)[0]
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        pixels = self.decoder.run(["sample"], {"latent_sample": latents.astype(np.float32)})[0]
+        return (np.clip(pixels / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 class OnnxPipeline:
@@ -23,7 +40,8 @@ class OnnxPipeline:
         self.tokenizer.enable_padding(length=77, pad_id=end_id, pad_token="<|endoftext|>")
         self.text_encoder = open_session(folder / "text_encoder" / "model.onnx")
         self.unet = open_session(folder / "unet" / "model.onnx")
-        self.vae_decoder = open_session(folder / "vae_decoder" / "model.onnx")
+        self.vae = OnnxVae(folder)
+        self.channels = json.loads((folder / "unet" / "config.json").read_text())["in_channels"]
         self.scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
         self.scheduler.set_timesteps(steps)
         self.guidance = guidance
@@ -37,7 +55,7 @@ class OnnxPipeline:
         """One picture a prompt, uint8 [b, 64, 64, 3]. A picture does not depend on its neighbours in the batch (up to rounding)."""
         count = len(prompts)
         context = self.encode([""] * count + prompts)
-        noise = [torch.randn(4, 16, 16, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds]
+        noise = [torch.randn(self.channels, 16, 16, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds]
         latents = torch.stack(noise) * self.scheduler.init_noise_sigma
         for timestep in self.scheduler.timesteps:
             sample = self.scheduler.scale_model_input(latents, timestep).numpy()
@@ -50,6 +68,4 @@ class OnnxPipeline:
             without, with_text = prediction[:count], prediction[count:]
             guided = torch.from_numpy(without + self.guidance * (with_text - without))
             latents = self.scheduler.step(guided, timestep, latents).prev_sample
-        pixels = self.vae_decoder.run(["sample"], {"latent_sample": latents.numpy()})[0]
-        pixels = (np.clip(pixels / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8)
-        return pixels.transpose(0, 2, 3, 1)
+        return self.vae.decode(latents.numpy())

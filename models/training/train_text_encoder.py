@@ -7,8 +7,8 @@ corrects does not. The heads are thrown away.
 from __future__ import annotations
 
 import argparse
-import math
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,8 +18,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from creatures.attributes import ATTRIBUTES, NAMES, sample_creature
 from creatures.texts import training_text
+from training_loop import Plan, Step, add_options, train
 
-SEED = 3
 CLASSES = [len(values) + 1 for values in ATTRIBUTES.values()]  # one more: not named
 WIDTH = 128
 MAXIMUM_TOKENS = 77
@@ -62,50 +62,55 @@ def slot_accuracy(logits: Tensor, labels: Tensor) -> float:
     return torch.stack([(head.argmax(1) == labels[:, k]).float().mean() for k, head in enumerate(heads)]).mean().item()
 
 
-def train(model: CLIPTextModel, tokenizer: CLIPTokenizer, steps: int, batch: int) -> nn.Linear:
-    heads = nn.Linear(WIDTH, sum(CLASSES))
-    parameters = [*model.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
-    rng = random.Random(SEED)
-    rows = torch.arange(batch)
-    for step in range(1, steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
-        ids, labels = make_batch(tokenizer, batch, rng)
-        end = (ids == tokenizer.eos_token_id).int().argmax(1)
-        # Short batches are faster; the padding behind the end is what the UNet sees most of, so it is trained too, at times in full.
-        length = min(MAXIMUM_TOKENS, int(end.max()) + 1 + rng.choice([2, 2, 2, 6, MAXIMUM_TOKENS]))
-        hidden = model(input_ids=ids[:, :length]).last_hidden_state
-        somewhere = (end + (torch.rand(batch) * (length - end)).long()).clamp(max=length - 1)
-        at_end = heads(hidden[rows, end])
-        loss = slot_loss(at_end, labels) + slot_loss(heads(hidden[rows, somewhere]), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        if step % 100 == 0 or step == steps:
-            print(f"step {step}: loss {loss.item() / 2:.4f} attributes named rightly {slot_accuracy(at_end, labels):.4f}", flush=True)
-    return heads
+class Reader(nn.Module):
+    """The text encoder and, for its training only, twelve heads on its hidden states."""
+
+    def __init__(self, tokenizer: CLIPTokenizer) -> None:
+        super().__init__()
+        self.text_encoder = make_text_encoder(tokenizer)
+        self.heads = nn.Linear(WIDTH, sum(CLASSES))
+
+
+@dataclass(frozen=True)
+class TextTask:
+    tokenizer: Path
+    batch: int  # of one process
+    seed: int = 3
+
+    def build(self) -> tuple[Reader, Step]:
+        tokenizer = CLIPTokenizer.from_pretrained(self.tokenizer)
+        reader = Reader(tokenizer)
+        rows = torch.arange(self.batch)
+
+        def step(rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+            ids, labels = make_batch(tokenizer, self.batch, rng)
+            end = (ids == tokenizer.eos_token_id).int().argmax(1)
+            # Short batches are faster; the padding behind the end is what the UNet sees most of, so it is trained too, at times in full.
+            length = min(MAXIMUM_TOKENS, int(end.max()) + 1 + rng.choice([2, 2, 2, 6, MAXIMUM_TOKENS]))
+            hidden = reader.text_encoder(input_ids=ids[:, :length]).last_hidden_state
+            somewhere = (end + (torch.rand(self.batch) * (length - end)).long()).clamp(max=length - 1)
+            at_end = reader.heads(hidden[rows, end])
+            loss = slot_loss(at_end, labels) + slot_loss(reader.heads(hidden[rows, somewhere]), labels)
+            return loss, {"attributes named rightly": slot_accuracy(at_end.detach(), labels)}
+
+        return reader, step
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tokenizer", type=Path, help="folder of the tokenizer")
     parser.add_argument("out", type=Path, help="folder of the text encoder to write")
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=64)
+    add_options(parser, steps=1000, batch=32)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(SEED)
-    tokenizer = CLIPTokenizer.from_pretrained(arguments.tokenizer)
-    model = make_text_encoder(tokenizer)
-    heads = train(model, tokenizer, arguments.steps, arguments.batch)
-    model.eval()
+    checkpoint = arguments.out.with_name(f"{arguments.out.name}.checkpoint")
+    plan = Plan(arguments.steps, 1.5e-3, betas=(0.9, 0.98), checkpoint_seconds=arguments.checkpoint_seconds)
+    reader = train(TextTask(arguments.tokenizer, arguments.batch), plan, checkpoint)
     with torch.no_grad():
-        ids, labels = make_batch(tokenizer, 500, random.Random(99))
-        hidden = model(input_ids=ids).last_hidden_state
-    print(f"held-out, at the last of 77 places: {slot_accuracy(heads(hidden[:, -1]), labels):.4f}")
-    model.save_pretrained(arguments.out)
+        ids, labels = make_batch(CLIPTokenizer.from_pretrained(arguments.tokenizer), 500, random.Random(99))
+        hidden = reader.text_encoder(input_ids=ids).last_hidden_state
+    print(f"held-out, at the last of 77 places: {slot_accuracy(reader.heads(hidden[:, -1]), labels):.4f}")
+    reader.text_encoder.save_pretrained(arguments.out)
+    checkpoint.unlink()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+/** The training loop of the bundled pack: a training that is killed goes on from its checkpoint to the same weights. */
+import { jest } from '@jest/globals';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
+import { ROOT, scratch } from '../support/cli.js';
+import { PACK } from '../support/small-recipe.js';
+import { python } from '../support/training.js';
+
+jest.setTimeout(600_000);
+
+const STEPS = 60;
+const folder = scratch();
+
+/** The text encoder's training, in small: two processes of its own, a checkpoint after each step. */
+function train(out: string): ChildProcess {
+  const script = join(ROOT, 'models/training/train_text_encoder.py');
+  const options = ['--steps', String(STEPS), '--batch', '2', '--checkpoint-seconds', '0'];
+  return spawn(python(), [script, join(PACK, 'diffusion/tokenizer'), join(folder, out), ...options], { stdio: 'ignore' });
+}
+
+const weights = (out: string) =>
+  createHash('sha256')
+    .update(readFileSync(join(folder, out, 'model.safetensors')))
+    .digest('hex');
+
+test('a training that is killed twice ends with the weights of one that was not', async () => {
+  const whole = train('whole');
+  expect(await once(whole, 'close')).toEqual([0, null]);
+  const checkpoint = join(folder, 'killed.checkpoint');
+  for (let kill = 0; kill < 2; kill++) {
+    const seen = existsSync(checkpoint) ? statSync(checkpoint).mtimeMs : 0;
+    const child = train('killed');
+    while (!existsSync(checkpoint) || statSync(checkpoint).mtimeMs === seen) await sleep(20);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    await sleep(2000); // its processes see that they are alone
+  }
+  expect(existsSync(join(folder, 'killed'))).toBe(false);
+  expect(await once(train('killed'), 'close')).toEqual([0, null]);
+  expect(existsSync(checkpoint)).toBe(false);
+  expect(weights('killed')).toBe(weights('whole'));
+});

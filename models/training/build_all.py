@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from build_pack import MODELS
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
@@ -35,6 +37,9 @@ class Stage:
     smoke: dict[str, int] = field(default_factory=dict)
 
 
+# Of the exported pipeline, what gives drawings the look of generated pictures.
+VAE = ["{build}/pack/diffusion/vae_encoder", "{build}/pack/diffusion/vae_decoder"]
+
 STAGES = [
     Stage("tokenizer", "train_tokenizer.py", ["{build}/tokenizer"], ["{build}/tokenizer"]),
     Stage("dataset", "make_dataset.py", ["--out", "{dataset}", "--tokenizer", "{build}/tokenizer/tokenizer.json"],
@@ -42,36 +47,48 @@ STAGES = [
     Stage("diffusion-drawings", "make_drawings.py", ["diffusion", "{build}/diffusion.npz"], ["{build}/diffusion.npz"],
           smoke={"count": 120}),
     Stage("vae", "train_vae.py", ["{build}/diffusion.npz", "{build}/vae"], ["{build}/vae"], ["{build}/diffusion.npz"],
-          options={"steps": 6000}, smoke={"steps": 4}),
+          options={"steps": 6500}, smoke={"steps": 4}),
     Stage("text-encoder", "train_text_encoder.py", ["{build}/tokenizer", "{build}/text_encoder"], ["{build}/text_encoder"],
-          ["{build}/tokenizer"], options={"steps": 4000}, smoke={"steps": 4}),
+          ["{build}/tokenizer"], options={"steps": 1000}, smoke={"steps": 4}),
     Stage("unet", "train_unet.py",
           ["{build}/diffusion.npz", "{build}/tokenizer", "{build}/text_encoder", "{build}/vae", "{build}/diffusers"],
           ["{build}/diffusers"], ["{build}/diffusion.npz", "{build}/tokenizer", "{build}/text_encoder", "{build}/vae"],
-          options={"steps": 3700}, smoke={"steps": 2}),
+          options={"steps": 2600}, smoke={"steps": 2}),
     Stage("export", "export_onnx.py", ["{build}/diffusers", "{build}/pack/diffusion"], ["{build}/pack/diffusion"], ["{build}/diffusers"]),
-    Stage("selector-drawings", "make_drawings.py", ["selector", "{build}/selector.npz", "--vae", "{build}/vae"],
-          ["{build}/selector.npz"], ["{build}/vae"], smoke={"count": 120}),
+    Stage("selector-drawings", "make_drawings.py", ["selector", "{build}/selector.npz", "--diffusion", "{build}/pack/diffusion"],
+          ["{build}/selector.npz"], VAE, smoke={"count": 120}),
     Stage("selector", "train_selector.py",
           ["{build}/selector.npz", "{dataset}/train", "{build}/tokenizer", "{build}/pack/selector"], ["{build}/pack/selector"],
           ["{build}/selector.npz", "{dataset}/train", "{build}/tokenizer"], options={"steps": 1400}, smoke={"steps": 20}),
-    Stage("similarity-drawings", "make_drawings.py", ["similarity", "{build}/similarity.npz", "--vae", "{build}/vae"],
-          ["{build}/similarity.npz"], ["{build}/vae"], smoke={"count": 160}),
+    Stage("similarity-drawings", "make_drawings.py", ["similarity", "{build}/similarity.npz", "--diffusion", "{build}/pack/diffusion"],
+          ["{build}/similarity.npz"], VAE, smoke={"count": 160}),
     Stage("similarity", "train_similarity.py", ["{build}/similarity.npz", "{build}/pack/similarity"], ["{build}/pack/similarity"],
           ["{build}/similarity.npz"], options={"steps": 1500}, smoke={"steps": 20, "held-out": 60}),
-    Stage("feedback", "make_feedback_data.py", ["{build}/pack/diffusion", "{dataset}/train", "{build}/feedback.npz"], ["{build}/feedback.npz"],
-          ["{build}/pack/diffusion", "{dataset}/train"], smoke={"items": 20}),
-    Stage("vit-mae", "train_vit_mae.py", ["{build}/feedback.npz", "{build}/pack/vit-mae"], ["{build}/pack/vit-mae"],
-          ["{build}/feedback.npz"], options={"steps": 1500}, smoke={"steps": 4, "drawings": 40}),
-    Stage("opt", "train_opt.py", ["{build}/feedback.npz", "{build}/pack/vit-mae", "{build}/pack/opt", "{build}/opt"],
-          ["{build}/pack/opt", "{build}/opt"], ["{build}/feedback.npz", "{build}/pack/vit-mae"], options={"epochs": 40}, smoke={"epochs": 1}),
+    Stage("feedback-set", "make_feedback_set.py", ["{build}/pack/diffusion", "{build}/feedback-set"], ["{build}/feedback-set"],
+          VAE, options={"count": 3000}, smoke={"count": 40}),
+    Stage("vit-mae", "train_vit_mae.py", ["{build}/feedback-set/train", "{build}/pack/vit-mae"], ["{build}/pack/vit-mae"],
+          ["{build}/feedback-set"], options={"steps": 1500}, smoke={"steps": 4, "drawings": 40}),
+    Stage("opt-base", "train_critic_bases.py", ["opt", "{build}/opt-base"], ["{build}/opt-base"],
+          options={"steps": 700}, smoke={"steps": 3}),
+    Stage("blip2-base", "train_critic_bases.py", ["blip2", "{build}/blip2-base", "--drawings", "{build}/diffusion.npz"], ["{build}/blip2-base"],
+          ["{build}/diffusion.npz"], options={"steps": 1500}, smoke={"steps": 3}),
+    *(Stage(kind, "tune_critic.py",
+            [kind, f"{{build}}/{base}-base", "{build}/feedback-set", f"{{build}}/{kind}", f"{{build}}/pack/{kind}",
+             *([] if kind == "blip2" else ["--vit-mae", "{build}/pack/vit-mae"]),
+             *([] if kind == "opt-soft" else ["--untuned", f"{{build}}/pack/{kind}-untuned"])],
+            [f"{{build}}/pack/{kind}", f"{{build}}/{kind}/measured.json"],
+            [f"{{build}}/{base}-base", "{build}/feedback-set", "{build}/pack/vit-mae"], options={"epochs": 6}, smoke={"epochs": 1})
+      for kind, base in (("opt", "opt"), ("opt-soft", "opt"), ("blip2", "blip2"))),
     Stage("measure", "measure_pack.py", ["{build}/pack", "{dataset}/test", "{build}/measured.json"], ["{build}/measured.json"],
           ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{dataset}/test"],
-          options={"items": 40}, smoke={"items": 2}),
-    Stage("manifest", "build_pack.py", ["{build}/pack", "--dataset", "{dataset}", "--measured", "{build}/measured.json", "{build}/opt/measured.json"],
+          options={"items": 100}, smoke={"items": 2}),
+    Stage("manifest", "build_pack.py",
+          ["{build}/pack", "--dataset", "{dataset}", "--measured", "{build}/measured.json",
+           "--critics", "{build}/opt", "{build}/opt-soft", "{build}/blip2"],
           ["{build}/pack/pack.json"],
           ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{build}/pack/vit-mae", "{build}/pack/opt",
-           "{build}/measured.json", "{build}/opt"]),
+           "{build}/pack/opt-untuned", "{build}/pack/opt-soft", "{build}/pack/blip2", "{build}/pack/blip2-untuned", "{build}/measured.json",
+           "{build}/opt/measured.json", "{build}/opt-soft/measured.json", "{build}/blip2/measured.json"]),
 ]  # fmt: skip
 
 
@@ -102,8 +119,8 @@ class Builder:
 
     def record(self, stage: Stage) -> dict[str, str]:
         """What the stage was made from and what it made, as it is on disk now."""
-        shared = ("encoder_data.py", "onnx_files.py", "onnx_pipeline.py", "opt_prompt.py")
-        code = [HERE / stage.script, HERE / "creatures", *(HERE / name for name in shared)]
+        shared = ("encoder_data.py", "onnx_files.py", "onnx_pipeline.py", "opt_decoder.py", "opt_prompt.py", "training_loop.py")
+        code = [HERE / stage.script, HERE / "creatures", *([HERE / "feedback"] if stage.script == "tune_critic.py" else []), *(HERE / n for n in shared)]
         code = [p for c in code for p in (sorted(c.glob("*.py")) if c.is_dir() else [c])]
         return {
             "options": " ".join(self.options(stage)),
@@ -133,7 +150,7 @@ class Builder:
 
 def install(built: Path, pack: Path) -> None:
     """Puts the built models and their manifest in the pack's place; README and licence there stay."""
-    for folder in ("diffusion", "selector", "similarity", "vit-mae", "opt"):
+    for folder in MODELS:
         shutil.rmtree(pack / folder, ignore_errors=True)
         shutil.copytree(built / folder, pack / folder)
     shutil.copyfile(built / "pack.json", pack / "pack.json")

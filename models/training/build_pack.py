@@ -11,7 +11,7 @@ from creatures.streams import STREAMS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 
 MODELS = {
     "diffusion": {
@@ -31,17 +31,49 @@ MODELS = {
     },
     "vit-mae": {
         "kind": "vit-mae",
-        "description": "ViT-MAE in small: what the opt critic sees of a picture, 49 of 196 patches and the class token",
-        "madeBy": "models/training: make_feedback_data, train_vit_mae",
+        "description": "ViT-MAE in small: what the opt critics see of a picture, 49 of 196 patches and the class token",
+        "madeBy": "models/training: make_feedback_set, train_vit_mae",
     },
     "opt": {
         "kind": "causal-lm",
         "description": "OPT in small: reads a caption and a picture's features as integer tokens and writes feedback",
-        "madeBy": "models/training: make_feedback_data, train_opt",
+        "madeBy": "models/training: make_feedback_set, train_critic_bases, tune_critic",
+    },
+    "opt-soft": {
+        "kind": "causal-lm",
+        "description": "the same OPT with a picture's features as vectors in the place of tokens",
+        "madeBy": "models/training: make_feedback_set, train_critic_bases, tune_critic",
+    },
+    "opt-untuned": {
+        "kind": "causal-lm",
+        "description": "the OPT that both were tuned from: knows the world's words, has seen no picture",
+        "madeBy": "models/training: train_critic_bases, tune_critic",
+    },
+    "blip2": {
+        "kind": "blip2",
+        "description": "BLIP-2 in small: sees the whole picture through its own vision model and writes feedback",
+        "madeBy": "models/training: make_feedback_set, train_critic_bases, tune_critic",
+    },
+    "blip2-untuned": {
+        "kind": "blip2",
+        "description": "the BLIP-2 that it was tuned from: describes drawings, has seen no feedback",
+        "madeBy": "models/training: train_critic_bases, tune_critic",
     },
 }
 # Which models were trained on the dataset's train split as well.
-TRAINED_ON_DATASET = {"selector", "vit-mae", "opt"}
+TRAINED_ON_DATASET = {"selector"}
+FEEDBACK_SET = (
+    "2700 drawings that do not do what their captions ask, by models/training/make_feedback_set: texts and attributes from "
+    "random.Random('creatures-critics-1/<i>'), i = 300..2999, drawing seed 60000000 + i"
+)
+WORLD_TEXTS = "texts of models/training/creatures, no picture"
+DRAWN = {
+    "opt-untuned": WORLD_TEXTS,
+    "opt": f"{WORLD_TEXTS}; then {FEEDBACK_SET}",
+    "opt-soft": f"{WORLD_TEXTS}; then {FEEDBACK_SET}",
+    "blip2-untuned": f"the drawings of diffusion: {STREAMS['diffusion'].description}",
+    "blip2": f"the drawings of diffusion: {STREAMS['diffusion'].description}; then {FEEDBACK_SET}",
+}
 
 
 def sha256(path: Path) -> str:
@@ -49,8 +81,8 @@ def sha256(path: Path) -> str:
 
 
 def describe_drawings(name: str) -> str:
-    if name == "opt":
-        return "pictures that the diffusion model makes of the train split's captions, and of captions with their first feedback"
+    if name in DRAWN:
+        return DRAWN[name]
     stream = STREAMS[name]
     trained = stream.count - stream.held_out
     return f"{trained} drawings by models/training/creatures, i = {stream.held_out}..{stream.count - 1}: {stream.description}"
@@ -88,12 +120,16 @@ def main() -> None:
     parser.add_argument("pack", type=Path, nargs="?", default=ROOT / "models" / "packs" / "creatures")
     parser.add_argument("--dataset", type=Path, default=ROOT / "examples" / "datasets" / "creatures")
     parser.add_argument("--measured", type=Path, nargs="*", default=[],
-                        help="what measure_pack.py and train_opt.py wrote; the rest is kept from pack.json")
+                        help="what measure_pack.py wrote; the rest is kept from pack.json")
+    parser.add_argument("--critics", type=Path, nargs="*", default=[], help="work folders of tune_critic.py, whose measured.json tells their losses")
     arguments = parser.parse_args()
     target = arguments.pack / "pack.json"
     measured = json.loads(target.read_text())["measured"] if target.exists() else {}
     for path in arguments.measured:
         measured |= json.loads(path.read_text())
+    for work in arguments.critics:
+        said = json.loads((work / "measured.json").read_text())
+        measured |= {work.name: {name: value for name, value in said.items() if name not in ("kind", "texts")}}
     manifest = build(arguments.pack, arguments.dataset, measured)
     partial = target.with_suffix(".json.partial")
     partial.write_text(json.dumps(manifest, indent=2) + "\n")

@@ -48,6 +48,7 @@ def make_item(number: int, tokenizer: Tokenizer) -> tuple[dict, Image.Image]:
         "feedback": feedback,
         "description": describe_fully(creature, rng),
         "attributes": creature,
+        "said": caption.said,
     }
     return row, draw_creature(creature, FIRST_DRAWING_SEED + number)
 

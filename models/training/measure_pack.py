@@ -2,6 +2,8 @@
 
 - feedback: does caption + written feedback give pictures nearer to the true one than the caption alone, and does another item's
   feedback (the placebo) not? Paired by item, same seed, by the reporter `similarity`, with bootstrap 95% intervals.
+- knowable: what would a critic gain that reads the picture of the caption without error, and knows the caption and what creatures usually have?
+- attributes: in how many of the twelve is a picture like the true one, as the heads of `similarity` read them?
 - similarity: does the dot product of two pictures follow the true share of attributes they agree in?
 - selector: how often does the right text win over one with a single attribute changed, and over other items' texts?
 """
@@ -17,12 +19,13 @@ import numpy as np
 from PIL import Image
 from tokenizers import Tokenizer
 
-from creatures.attributes import ATTRIBUTES, NAMES, Creature, agreement
+from creatures.attributes import ATTRIBUTES, NAMES, Creature, agreement, from_indices
 from creatures.feedback_rounds import join_prompt
-from creatures.texts import describe, describe_fully, pick_names
+from creatures.texts import describe, describe_fully, pick_names, write_feedback
 from encoder_data import to_pixel_values
+from make_feedback_set import knowable
 from onnx_files import open_session
-from onnx_pipeline import OnnxPipeline, item_seed
+from onnx_pipeline import OnnxPipeline, OnnxVae, item_seed
 
 BATCH = 8
 SEED = 11
@@ -67,8 +70,11 @@ def paired(difference: np.ndarray) -> dict:
     }
 
 
-def generate_arms(pipeline: OnnxPipeline, rows: list[dict]) -> dict[str, np.ndarray]:
-    """Pictures uint8 [n, 64, 64, 3] of every arm; all arms of an item share its seed. The placebo is the next item's feedback."""
+def generate_arms(pipeline: OnnxPipeline, encoders: Encoders, rows: list[dict]) -> dict[str, np.ndarray]:
+    """Pictures uint8 [n, 64, 64, 3] of every arm; all arms of an item share its seed. The placebo is the next item's feedback.
+
+    `control` is the caption under another seed.
+    """
     seeds = [item_seed(RUN_SEED, row["id"]) for row in rows]
     others = rows[1:] + rows[:1]
     prompts = {
@@ -79,22 +85,32 @@ def generate_arms(pipeline: OnnxPipeline, rows: list[dict]) -> dict[str, np.ndar
         "placebo2": [join_prompt(row["text"], other["feedback"]) for row, other in zip(rows, others)],
         "description": [row["description"] for row in rows],
     }
-    arms = {}
-    for name, texts in prompts.items():
+
+    def generate(texts: list[str], seeds: list[int] = seeds) -> np.ndarray:
         batches = range(0, len(rows), BATCH)
-        arms[name] = np.concatenate([pipeline.generate(texts[i : i + BATCH], seeds[i : i + BATCH]) for i in batches])
-        print(f"generated {name}", flush=True)
+        return np.concatenate([pipeline.generate(texts[i : i + BATCH], seeds[i : i + BATCH]) for i in batches])
+
+    arms = {name: generate(texts) for name, texts in prompts.items()}
+    arms["control"] = generate(prompts["caption"], [item_seed(RUN_SEED, row["id"], 1) for row in rows])
+    feedback = [knowable_feedback(row, seen) for row, seen in zip(rows, read_attributes(encoders.similarity(arms["caption"])), strict=True)]
+    arms["knowable"] = generate([join_prompt(row["text"], [text]) for row, text in zip(rows, feedback)])
+    arms["knowablePlacebo"] = generate([join_prompt(row["text"], [text]) for row, text in zip(rows, feedback[1:] + feedback[:1])])
     return arms
+
+
+def knowable_feedback(row: dict, seen: np.ndarray) -> str:
+    """What can be said of a picture with the attributes `seen` [12] by who never saw the true one."""
+    rng = random.Random(row["id"])
+    picture = from_indices(seen.tolist())
+    wanted, wrong = knowable({**picture, **row["said"]}, list(row["said"]), picture)
+    return write_feedback(wanted, wrong, rng)
 
 
 def mottle(pack: Path, pictures: np.ndarray) -> np.ndarray:
     """A round trip through the VAE with noise of 0.2 on the latents: drawings, with known attributes, that look generated."""
-    encoder, decoder = (open_session(pack / "diffusion" / part / "model.onnx") for part in ("vae_encoder", "vae_decoder"))
-    parameters = encoder.run(["latent_parameters"], {"sample": to_pixel_values(pictures).numpy()})[0]
-    noise = np.random.default_rng(SEED).standard_normal(parameters[:, :4].shape)
-    latents = (parameters[:, :4] + 0.2 * noise).astype(np.float32)
-    decoded = decoder.run(["sample"], {"latent_sample": latents})[0]
-    return ((np.clip(decoded / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8)).transpose(0, 2, 3, 1)
+    vae = OnnxVae(pack / "diffusion")
+    latents = vae.encode(pictures)
+    return vae.decode(latents + 0.2 * np.random.default_rng(SEED).standard_normal(latents.shape))
 
 
 def measure_feedback(encoders: Encoders, arms: dict[str, np.ndarray], truth: np.ndarray) -> dict:
@@ -102,11 +118,30 @@ def measure_feedback(encoders: Encoders, arms: dict[str, np.ndarray], truth: np.
     scores = {name: (encoders.similarity(pictures) * true_embeds).sum(1) for name, pictures in arms.items()}
     gains = {
         f"{name}-caption": paired(scores[name] - scores["caption"])
-        for name in ("feedback1", "feedback2", "placebo1", "placebo2", "description")
+        for name in scores
+        if name != "caption"
     }
     for n in (1, 2):
         gains[f"feedback{n}-placebo{n}"] = paired(scores[f"feedback{n}"] - scores[f"placebo{n}"])
+    for other in ("control", "knowablePlacebo"):
+        gains[f"knowable-{other}"] = paired(scores["knowable"] - scores[other])
     return {"similarityToTrue": {name: round(float(value.mean()), 4) for name, value in scores.items()}, "gains": gains}
+
+
+def read_attributes(embeds: np.ndarray) -> np.ndarray:
+    """The likeliest value of every attribute, [n, 12], from the reporter's embeddings (config.json says how they are made)."""
+    bounds = np.cumsum([len(values) for values in ATTRIBUTES.values()])[:-1]
+    return np.stack([head.argmax(1) for head in np.split(embeds, bounds, axis=1)], 1)
+
+
+def measure_attributes(encoders: Encoders, arms: dict[str, np.ndarray], rows: list[dict], truth: np.ndarray) -> dict:
+    """Shares that agree with the true creature; `drawings` says how well the reader reads."""
+    true = np.array([[ATTRIBUTES[name].index(row["attributes"][name]) for name in NAMES] for row in rows])
+    right = {name: read_attributes(encoders.similarity(pictures)) == true for name, pictures in {"drawings": truth, **arms}.items()}
+    return {
+        "all": {name: round(float(value.mean()), 4) for name, value in right.items()},
+        "ofTheDescription": dict(zip(NAMES, right["description"].mean(0).round(3).tolist(), strict=True)),
+    }
 
 
 def measure_similarity(encoders: Encoders, creatures: list[Creature], clean: np.ndarray, mottled: np.ndarray) -> dict:
@@ -173,14 +208,14 @@ def main() -> None:
     def load(rows: list[dict]) -> np.ndarray:
         return np.stack([np.asarray(Image.open(arguments.dataset / row["file_name"]).convert("RGB")) for row in rows])
 
+    encoders = Encoders(arguments.pack)
     rows = random.Random(SEED).sample(everything, arguments.items)
     if arguments.pictures and arguments.pictures.exists():
         arms = dict(np.load(arguments.pictures))
     else:
-        arms = generate_arms(OnnxPipeline(arguments.pack / "diffusion"), rows)
+        arms = generate_arms(OnnxPipeline(arguments.pack / "diffusion"), encoders, rows)
         if arguments.pictures:
             np.savez(arguments.pictures, **arms)
-    encoders = Encoders(arguments.pack)
     clean = load(everything)
     mottled = mottle(arguments.pack, clean)
     measured = {
@@ -188,6 +223,7 @@ def main() -> None:
             "n": arguments.items, "scheduler": "ddim", "numInferenceSteps": 20, "guidanceScale": 5,
             **measure_feedback(encoders, arms, load(rows)),
         },
+        "attributes": measure_attributes(encoders, arms, rows, load(rows)),
         "similarity": measure_similarity(encoders, [row["attributes"] for row in everything], clean, mottled),
         "selector": {
             **measure_selector(encoders, everything, {"drawings": clean, "mottled": mottled}),

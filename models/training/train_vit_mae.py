@@ -1,4 +1,4 @@
-"""Trains `vit-mae/`: a small ViT-MAE on drawings and generated pictures, and exports its encoder with the mask's noise as an input.
+"""Trains `vit-mae/`: a small ViT-MAE on drawings and on the critics' pictures, and exports its encoder with the mask's noise as an input.
 
 Pictures of 64 pixels are enlarged to 112, so that patches of 8 make the 196 of the original; a quarter of them is seen,
 which with the class token gives 50 features, as in the paper. The last layer norm keeps a small fixed gain: its values then
@@ -45,16 +45,6 @@ CONFIG = ViTMAEConfig(
 )  # fmt: skip
 
 
-def enlarge(pictures: np.ndarray) -> np.ndarray:
-    """uint8 [n, 64, 64, 3] -> [n, 112, 112, 3], bicubic."""
-    return np.stack([np.asarray(Image.fromarray(p).resize((EDGE, EDGE), Image.Resampling.BICUBIC)) for p in pictures])
-
-
-def item_noise(seed: int) -> Tensor:
-    """The mask's noise of an item, [1, 196]."""
-    return torch.rand(1, 196, generator=torch.Generator("cpu").manual_seed(seed))
-
-
 class Encoder(nn.Module):
     """`pixel_values` [b, 3, 112, 112], `noise` [b, 196] -> `last_hidden_state` [b, 50, d]."""
 
@@ -91,7 +81,7 @@ def train(model: ViTMAEForPreTraining, pictures: np.ndarray, steps: int, batch: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("feedback", type=Path, help="generated pictures: the .npz of make_feedback_data.py")
+    parser.add_argument("pictures", type=Path, help="the critics' pictures: train/ of the set of make_feedback_set.py")
     parser.add_argument("out", type=Path, help="the pack's vit-mae/ folder")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=32)
@@ -101,7 +91,8 @@ def main() -> None:
     torch.manual_seed(SEED)
     stream = STREAMS["vit-mae"]
     drawn = np.stack([stream.draw(number)[0] for number in range(arguments.drawings)])
-    pictures = np.concatenate([drawn, np.load(arguments.feedback)["pictures"]])
+    shown = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in sorted(arguments.pictures.glob("*.png"))])
+    pictures = np.concatenate([drawn, shown])
     model = ViTMAEForPreTraining(CONFIG)
     train(model, pictures, arguments.steps, arguments.batch)
     export_encoder(model, arguments.out)

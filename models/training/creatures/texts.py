@@ -32,11 +32,12 @@ SALIENCE: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Caption:
-    """A vague caption, the attributes that it names, and those of them that it names wrongly."""
+    """A vague caption, the attributes that it names, those of them that it names wrongly, and what it says of each."""
 
     text: str
     named: list[str]
     wrong: list[str]
+    said: Creature
 
 
 def noun_phrase(creature: Creature, name: str, rng: random.Random) -> str:
@@ -203,7 +204,7 @@ def caption_vaguely(creature: Creature, rng: random.Random, count: int | None = 
         name = rng.choice(named)
         told[name] = rng.choice([value for value in ATTRIBUTES[name] if value != creature[name]])
         wrong = [name]
-    return Caption(describe(told, named, rng), named, wrong)
+    return Caption(describe(told, named, rng), named, wrong, {name: told[name] for name in named})
 
 
 def _absence(creature: Creature, name: str, rng: random.Random) -> str:

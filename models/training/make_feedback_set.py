@@ -1,0 +1,100 @@
+"""Draws what the pack's critics learn from: a feedback set of pictures that do not do what their captions ask, with what a critic can tell.
+
+A critic sees a caption and a picture, never the true one. Two things it can know: what the caption names and the picture lacks, and what creatures
+of this world usually have. Each example is a caption, the drawing of a creature that keeps some of what the caption names, and feedback on at
+most four attributes: first what the caption names, then the habits. Because mistakes are drawn, what is wrong is known and not guessed.
+Half of the drawings went through the VAE with noise on the latents, so that they look as generated pictures do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from creatures.attributes import ATTRIBUTES, PRIORS, Creature, sample_creature
+from creatures.drawing import draw_creature
+from creatures.texts import caption_vaguely, write_feedback
+from make_drawings import round_trips
+
+FIRST_DRAWING_SEED = 60_000_000
+# How often a picture keeps what its caption names.
+KEPT_SHARE = 0.6
+VALIDATION_SHARE = 0.1
+MOST_NAMED = 4
+# What creatures usually have where the caption is silent, the surest habit first; of the other attributes no value is common enough.
+HABITS = ["background", "eyes", "pattern", "wings", "limbs"]
+
+
+def usual(name: str) -> str:
+    """The commonest value of an attribute."""
+    priors = PRIORS[name]
+    return ATTRIBUTES[name][priors.index(max(priors))]
+
+
+def knowable(asked: Creature, named: list[str], seen: Creature) -> tuple[Creature, list[str]]:
+    """What the picture should be like as far as caption and world tell, and the attributes in which it is not, most important first.
+
+    `asked` counts only in the attributes `named`, which the caption names. All is right: the caption's own attributes are said again.
+    """
+    wanted = {**seen, **{name: usual(name) for name in HABITS}, **{name: asked[name] for name in named}}
+    lacking = [name for name in named if seen[name] != asked[name]]
+    unusual = [name for name in HABITS if name not in named and seen[name] != wanted[name]]
+    return wanted, (lacking + unusual)[:MOST_NAMED] or named
+
+
+def spoil(asked: Creature, named: list[str], rng: random.Random) -> Creature:
+    """A creature that has some of what is asked for."""
+    while True:
+        seen = sample_creature(rng)
+        seen |= {name: asked[name] for name in named if rng.random() < KEPT_SHARE}
+        if seen["belly"] != seen["color"]:
+            return seen
+
+
+def make_row(number: int) -> tuple[dict, Creature]:
+    """The metadata row (without `file_name`) and the creature that its picture shows."""
+    rng = random.Random(f"creatures-critics-1/{number}")
+    asked = sample_creature(rng)
+    caption = caption_vaguely(asked, rng, wrong_share=0)
+    seen = spoil(asked, caption.named, rng)
+    wanted, wrong = knowable(asked, caption.named, seen)
+    feedback = write_feedback(wanted, wrong, rng)
+    return {"id": f"drawn-{number:05d}", "caption": caption.text, "feedback": feedback, "round": 0}, seen
+
+
+def write_split(folder: Path, numbers: range, pictures: Callable[[list[int]], np.ndarray]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "metadata.jsonl").open("w", encoding="utf-8") as file:
+        for number, picture in zip(numbers, pictures(list(numbers)), strict=True):
+            row, _ = make_row(number)
+            name = f"{row['id']}.png"
+            Image.fromarray(picture).save(folder / name)
+            file.write(json.dumps({"file_name": name, **row}, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("diffusion", type=Path, help="the pack's diffusion/ folder")
+    parser.add_argument("out", type=Path, help="the feedback set to write: train/ and validation/")
+    parser.add_argument("--count", type=int, default=3000)
+    arguments = parser.parse_args()
+
+    def pictures(numbers: list[int]) -> np.ndarray:
+        drawn = np.stack([np.asarray(draw_creature(make_row(number)[1], FIRST_DRAWING_SEED + number)) for number in numbers])
+        mottled = round_trips(drawn, arguments.diffusion, FIRST_DRAWING_SEED)
+        return np.where(np.arange(len(drawn))[:, None, None, None] % 2 == 0, drawn, mottled)
+
+    held_out = max(1, int(arguments.count * VALIDATION_SHARE))
+    write_split(arguments.out / "train", range(held_out, arguments.count), pictures)
+    write_split(arguments.out / "validation", range(held_out), pictures)
+    print(f"{arguments.out}: {arguments.count - held_out} rows to train on, {held_out} to validate")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,9 +9,7 @@ Half of the drawings went through the VAE with noise on the latents, so that the
 from __future__ import annotations
 
 import argparse
-import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from PIL import Image
 from creatures.attributes import ATTRIBUTES, PRIORS, Creature, sample_creature
 from creatures.drawing import draw_creature
 from creatures.texts import caption_vaguely, write_feedback
+from image_folder import write_image_folder
 from make_drawings import round_trips
 
 FIRST_DRAWING_SEED = 60_000_000
@@ -68,32 +67,20 @@ def make_row(number: int) -> tuple[dict, Creature]:
     return {"id": f"drawn-{number:05d}", "caption": caption.text, "feedback": feedback, "round": 0}, seen
 
 
-def write_split(folder: Path, numbers: range, pictures: Callable[[list[int]], np.ndarray]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "metadata.jsonl").open("w", encoding="utf-8") as file:
-        for number, picture in zip(numbers, pictures(list(numbers)), strict=True):
-            row, _ = make_row(number)
-            name = f"{row['id']}.png"
-            Image.fromarray(picture).save(folder / name)
-            file.write(json.dumps({"file_name": name, **row}, ensure_ascii=False) + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("diffusion", type=Path, help="the pack's diffusion/ folder")
     parser.add_argument("out", type=Path, help="the feedback set to write: train/ and validation/")
     parser.add_argument("--count", type=int, default=3000)
     arguments = parser.parse_args()
+    drawn = np.stack([np.asarray(draw_creature(make_row(number)[1], FIRST_DRAWING_SEED + number)) for number in range(arguments.count)])
+    mottled = round_trips(drawn, arguments.diffusion, FIRST_DRAWING_SEED)
 
-    def pictures(numbers: list[int]) -> np.ndarray:
-        drawn = np.stack([np.asarray(draw_creature(make_row(number)[1], FIRST_DRAWING_SEED + number)) for number in numbers])
-        mottled = round_trips(drawn, arguments.diffusion, FIRST_DRAWING_SEED)
-        return np.where(np.arange(len(drawn))[:, None, None, None] % 2 == 0, drawn, mottled)
+    def make_item(number: int) -> tuple[dict, Image.Image]:
+        return make_row(number)[0], Image.fromarray((mottled if number % 2 else drawn)[number])
 
     held_out = max(1, int(arguments.count * VALIDATION_SHARE))
-    write_split(arguments.out / "train", range(held_out, arguments.count), pictures)
-    write_split(arguments.out / "validation", range(held_out), pictures)
-    print(f"{arguments.out}: {arguments.count - held_out} rows to train on, {held_out} to validate")
+    write_image_folder(arguments.out, {"train": range(held_out, arguments.count), "validation": range(held_out)}, make_item)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 from tokenizers import Tokenizer
 
+from encoder_data import to_pixel_values
 from item_seed import item_seed  # noqa: F401  who makes pictures also seeds them
 from onnx_files import open_session
 
@@ -22,8 +23,8 @@ class OnnxVae:
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """The means, without the noise of what is drawn around them."""
-        pixels = pictures.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
-        return np.split(self.encoder.run(["latent_parameters"], {"sample": pixels})[0], 2, axis=1)[0]
+        parameters = self.encoder.run(["latent_parameters"], {"sample": to_pixel_values(pictures).numpy()})[0]
+        return np.split(parameters, 2, axis=1)[0]
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         pixels = self.decoder.run(["sample"], {"latent_sample": latents.astype(np.float32)})[0]

@@ -75,9 +75,3 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, caption: str, prompt: dict = PR
     words = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
     begin = [tokenizer.bos_token_id] if prompt["bos"] else []
     return [*begin, *words(before.replace("{caption}", caption))], words(after)
-
-
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, caption: str, features: np.ndarray, vocab_size: int, prompt: dict = PROMPT) -> list[int]:
-    """Ids of the whole prompt."""
-    before, after = text_ids(tokenizer, caption, prompt)
-    return [*before, *feature_ids(features, vocab_size, prompt), *after]

@@ -23,7 +23,7 @@ from creatures.attributes import from_indices
 from creatures.texts import training_text
 from encoder_data import to_pixel_values
 from train_text_encoder import WIDTH, encode
-from training_loop import Plan, Step, add_options, choose, train
+from training_loop import Plan, Step, add_bf16, add_options, choose, train
 
 EMPTY_SHARE = 0.1
 SNR_CAP = 5.0
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("vae", type=Path)
     parser.add_argument("out", type=Path, help="diffusers pipeline folder to write")
     add_options(parser, steps=2600, batch=16)
+    add_bf16(parser)
     parser.add_argument("--init", type=Path, help="UNet folder to go on from")
     arguments = parser.parse_args()
     torch.set_num_threads(2)

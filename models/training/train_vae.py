@@ -20,7 +20,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from encoder_data import to_pixel_values
-from training_loop import Plan, Step, add_options, choose, train
+from training_loop import Plan, Step, add_bf16, add_options, choose, train
 
 KL_WEIGHT = 5e-4
 LATENT_CHANNELS = 8
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("drawings", type=Path, help=".npz of the stream 'diffusion'")
     parser.add_argument("out", type=Path, help="diffusers folder of the VAE to write")
     add_options(parser, steps=6500, batch=4)
+    add_bf16(parser)
     arguments = parser.parse_args()
     checkpoint = arguments.out.with_name(f"{arguments.out.name}.checkpoint")
     plan = Plan(arguments.steps, 2e-3, weight_decay=1e-4, checkpoint_seconds=arguments.checkpoint_seconds)

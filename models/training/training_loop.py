@@ -146,6 +146,10 @@ def add_options(parser: argparse.ArgumentParser, steps: int, batch: int) -> None
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--batch", type=int, default=batch, help="examples a step of each of the two processes")
     parser.add_argument("--checkpoint-seconds", type=float, default=60)
+
+
+def add_bf16(parser: argparse.ArgumentParser) -> None:
+    """The option of those whose steps can compute in it."""
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=cpu_has_bf16(), help="default: where the CPU has it")
 
 

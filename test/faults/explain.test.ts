@@ -55,7 +55,7 @@ test('what was in flight at a fault is explained by it, what was not is named', 
   const lines = [...lost('k'), start('l', '3', 0), end('3', 9_000, 'failed', 'HostCrashed'), start('l', '4', 9_100), end('4', 9_200)];
   const explained = explain(lines, [kill, crash]);
   expect(explained).toMatchObject({ attempts: 4, unique: 2, surplus: { 'kill-gpu': { lost: 1 } } });
-  expect(explained.unexplained).toEqual([expect.stringMatching(/^failed: .* l$/)]);
+  expect(explained.unexplained).toEqual([expect.stringMatching(/^failed on cpu:0 from 0.0 to 9.0 s: .* l$/)]);
   expect(surplusOf(explained)).toBe(1);
 });
 
@@ -121,7 +121,7 @@ test('the first of two that came to their end counts, the other was dropped, whi
   // A kill parts nobody, and one that was frozen elsewhere has nothing to do with it.
   const both = [frozen, other, end('2', 11_500), end('1', 12_500)];
   for (const other of [kill, { ...freeze, begin: 1e12, end: 1e12 + 2_000 }])
-    expect(explain(both, [other]).unexplained).toEqual([expect.stringMatching(/^completed: .* k$/)]);
+    expect(explain(both, [other]).unexplained).toEqual([expect.stringMatching(/^completed on .* k$/)]);
 });
 
 test('one whose worker was frozen, and killed when another had its step already, is explained by the kill', () => {
@@ -131,4 +131,9 @@ test('one whose worker was frozen, and killed when another had its step already,
   expect(explain(lines, [freeze, later]).surplus).toEqual({ 'kill-gpu': { ...noSurplus, lost: 1 } });
   expect(explain(lines, [freeze]).unexplained).toHaveLength(1);
   expect(explain(lines, [later]).unexplained).toHaveLength(1);
+  // It would have heard of it before, but the server went away.
+  const restart = { ...fault('restart-server', 'server'), begin: freeze.end + 1_500, end: freeze.end + 4_000 };
+  const last = { ...later, begin: freeze.end + 5_000, end: freeze.end + 6_000 };
+  expect(explain(lines, [last, restart, freeze]).surplus).toEqual({ 'kill-gpu': { ...noSurplus, lost: 1 } });
+  expect(explain(lines, [last, freeze]).unexplained).toHaveLength(1);
 });

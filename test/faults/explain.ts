@@ -116,7 +116,7 @@ export function explain(lines: readonly LedgerLine[], struck: readonly Struck[])
   const causes = assign(costs.map(({ faults }) => faults));
   for (const [i, { attempt, isSurplus }] of costs.entries()) {
     const fault = causes[i];
-    if (!fault) result.unexplained.push(`${attempt.status}: ${attempt.name}`);
+    if (!fault) result.unexplained.push(`${attempt.status}${whereAndWhen(attempt, lines)}: ${attempt.name}`);
     if (!fault || !isSurplus) continue;
     const counts = (result.surplus[fault.kind] ??= { lost: 0, failed: 0, cancelled: 0, dropped: 0 });
     counts[endOf(attempt)]++;
@@ -128,6 +128,13 @@ export const surplusOf = ({ surplus }: Explained): number =>
   Object.values(surplus).reduce((sum, { lost, failed, cancelled, dropped }) => sum + lost + failed + cancelled + dropped, 0);
 
 const endOf = ({ status }: Attempt): keyof Surplus => (status === 'completed' ? 'dropped' : status);
+
+/** Of one that nothing accounts for; seconds since the run's first line. */
+function whereAndWhen({ device, from, to }: Attempt, lines: readonly LedgerLine[]): string {
+  const began = Math.min(...lines.map(({ at }) => Date.parse(at)));
+  const seconds = (ms: number) => ((ms - began) / 1000).toFixed(1);
+  return ` on ${device} from ${seconds(from)} to ${seconds(to)} s`;
+}
 
 function mayCost(fault: Struck, attempt: Attempt, beside: readonly Attempt[]): boolean {
   const effect = EFFECTS[fault.kind];
@@ -142,11 +149,16 @@ function met(fault: Struck, { device, from, to }: Attempt): boolean {
   return devicesOf(fault).has(device ?? '') && from <= until && to >= fault.begin;
 }
 
-/** A lost one whose worker was parted from the server may have gone on when the next began, until that worker heard of it: a kill may have met it then. */
+/**
+ * A lost one whose worker was parted from the server may have gone on when the next began, until that worker heard of it: a kill may have met it then.
+ * It hears later where it is parted once more before it has heard.
+ */
 function reaching(attempt: Attempt, struck: readonly Struck[]): Attempt {
   if (attempt.status !== 'lost') return attempt;
-  const parted = struck.filter((fault) => EFFECTS[fault.kind] === PARTED && met(fault, attempt));
-  return { ...attempt, to: Math.max(attempt.to, ...parted.map(({ end }) => end + SETTLE_MS)) };
+  let reached = attempt;
+  for (const fault of [...struck].sort((a, b) => a.begin - b.begin))
+    if (EFFECTS[fault.kind] === PARTED && met(fault, reached)) reached = { ...reached, to: Math.max(reached.to, fault.end + SETTLE_MS) };
+  return reached;
 }
 
 /** Slots by device, of what the fault strikes: one worker, or the server or the store, which all of them need. */

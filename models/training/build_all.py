@@ -40,6 +40,9 @@ class Stage:
 # Of the exported pipeline, what gives drawings the look of generated pictures.
 VAE = ["{build}/pack/diffusion/vae_encoder", "{build}/pack/diffusion/vae_decoder"]
 
+# What the UNet is trained on.
+UNET = ["{build}/diffusion.npz", "{build}/tokenizer", "{build}/text_encoder", "{build}/vae-robust"]
+
 STAGES = [
     Stage("tokenizer", "train_tokenizer.py", ["{build}/tokenizer"], ["{build}/tokenizer"]),
     Stage("dataset", "make_dataset.py", ["--out", "{dataset}", "--tokenizer", "{build}/tokenizer/tokenizer.json"],
@@ -47,13 +50,15 @@ STAGES = [
     Stage("diffusion-drawings", "make_drawings.py", ["diffusion", "{build}/diffusion.npz"], ["{build}/diffusion.npz"],
           smoke={"count": 120}),
     Stage("vae", "train_vae.py", ["{build}/diffusion.npz", "{build}/vae"], ["{build}/vae"], ["{build}/diffusion.npz"],
-          options={"steps": 6500}, smoke={"steps": 4}),
+          options={"steps": 9000}, smoke={"steps": 4}),
+    Stage("decoder", "train_vae.py", ["{build}/diffusion.npz", "{build}/vae-robust", "--decoder-of", "{build}/vae"], ["{build}/vae-robust"],
+          ["{build}/diffusion.npz", "{build}/vae"], options={"steps": 3000}, smoke={"steps": 4}),
     Stage("text-encoder", "train_text_encoder.py", ["{build}/tokenizer", "{build}/text_encoder"], ["{build}/text_encoder"],
           ["{build}/tokenizer"], options={"steps": 1000}, smoke={"steps": 4}),
-    Stage("unet", "train_unet.py",
-          ["{build}/diffusion.npz", "{build}/tokenizer", "{build}/text_encoder", "{build}/vae", "{build}/diffusers"],
-          ["{build}/diffusers"], ["{build}/diffusion.npz", "{build}/tokenizer", "{build}/text_encoder", "{build}/vae"],
-          options={"steps": 2600}, smoke={"steps": 2}),
+    Stage("unet", "train_unet.py", [*UNET, "{build}/diffusers-first"], ["{build}/diffusers-first"], UNET, options={"steps": 6500}, smoke={"steps": 2}),
+    Stage("unet-uniform", "train_unet.py",
+          [*UNET, "{build}/diffusers", "--init", "{build}/diffusers-first/unet", "--weighting", "uniform"],
+          ["{build}/diffusers"], [*UNET, "{build}/diffusers-first"], options={"steps": 2200}, smoke={"steps": 2}),
     Stage("export", "export_onnx.py", ["{build}/diffusers", "{build}/pack/diffusion"], ["{build}/pack/diffusion"], ["{build}/diffusers"]),
     Stage("selector-drawings", "make_drawings.py", ["selector", "{build}/selector.npz", "--diffusion", "{build}/pack/diffusion"],
           ["{build}/selector.npz"], VAE, smoke={"count": 120}),
@@ -77,8 +82,8 @@ STAGES = [
              *([] if kind == "blip2" else ["--vit-mae", "{build}/pack/vit-mae"]),
              *([] if kind == "opt-soft" else ["--untuned", f"{{build}}/pack/{kind}-untuned"])],
             [f"{{build}}/pack/{kind}", f"{{build}}/{kind}/measured.json"],
-            [f"{{build}}/{base}-base", "{build}/feedback-set", "{build}/pack/vit-mae"], options={"epochs": 6}, smoke={"epochs": 1})
-      for kind, base in (("opt", "opt"), ("opt-soft", "opt"), ("blip2", "blip2"))),
+            [f"{{build}}/{base}-base", "{build}/feedback-set", "{build}/pack/vit-mae"], options={"epochs": epochs}, smoke={"epochs": 1})
+      for kind, base, epochs in (("opt", "opt", 6), ("opt-soft", "opt", 6), ("blip2", "blip2", 8))),
     Stage("measure", "measure_pack.py", ["{build}/pack", "{dataset}/test", "{build}/measured.json"], ["{build}/measured.json"],
           ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{dataset}/test"],
           options={"items": 100}, smoke={"items": 2}),

@@ -71,8 +71,8 @@ DRAWN = {
     "opt-untuned": WORLD_TEXTS,
     "opt": f"{WORLD_TEXTS}; then {FEEDBACK_SET}",
     "opt-soft": f"{WORLD_TEXTS}; then {FEEDBACK_SET}",
-    "blip2-untuned": f"the drawings of diffusion: {STREAMS['diffusion'].description}",
-    "blip2": f"the drawings of diffusion: {STREAMS['diffusion'].description}; then {FEEDBACK_SET}",
+    "blip2-untuned": f"{WORLD_TEXTS}; the drawings of diffusion: {STREAMS['diffusion'].description}",
+    "blip2": f"{WORLD_TEXTS}; the drawings of diffusion: {STREAMS['diffusion'].description}; then {FEEDBACK_SET}",
 }
 
 

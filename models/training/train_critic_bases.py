@@ -1,8 +1,9 @@
 """Trains what the pack's critics are tuned from: an OPT that knows the words of this world, and a BLIP-2 that names what a drawing shows.
 
 Neither has seen feedback on a picture: they stand for the OPT and the BLIP-2 that a person downloads, and are the untuned arms.
-`opt`: next-token loss over captions, descriptions and sentences of feedback, without any picture. `blip2`: descriptions of drawings; two sets of heads,
-one on the vision model's and one on the Q-Former's output, must name the attributes, which is what makes it see within minutes. The heads are thrown away.
+`opt`: next-token loss over captions, descriptions and sentences of feedback, without any picture. `blip2`: descriptions of drawings, and for its language
+model the same texts as `opt`, so that it has the words to say what is wrong; two sets of heads, one on the vision model's and one on the Q-Former's output, must name
+the attributes, which is what makes it see within minutes. The heads are thrown away.
 """
 
 from __future__ import annotations
@@ -114,15 +115,19 @@ class NamingBlip2(nn.Module):
         self.vision_heads = nn.Linear(128, sum(CLASSES))
         self.query_heads = nn.ModuleList(nn.Linear(128, count) for count in CLASSES)
 
-    def forward(self, pixels: Tensor, labels: Tensor, texts: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def forward(
+        self, pixels: Tensor, labels: Tensor, texts: dict[str, Tensor], reading: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, float]]:
+        """`texts` describe the pictures, `reading` has none."""
         output = self.blip2(pixel_values=pixels, **texts)
+        read = self.blip2.language_model(**reading).loss
         seen = self.vision_heads(output.vision_outputs.last_hidden_state.mean(1)).split(CLASSES, -1)
         queries = output.qformer_outputs.last_hidden_state
         named = [head(queries[:, k]) for k, head in enumerate(self.query_heads)]
         naming = [F.cross_entropy(logits, labels[:, k]) for heads in (seen, named) for k, logits in enumerate(heads)]
         right = torch.stack([(logits.argmax(1) == labels[:, k]).float().mean() for k, logits in enumerate(named)]).mean()
-        loss = output.loss + torch.stack(naming).mean() * 2
-        return loss, {"of the words": output.loss.item(), "attributes named rightly": right.item()}
+        loss = output.loss + read + torch.stack(naming).mean() * 2
+        return loss, {"of the words": output.loss.item(), "without a picture": read.item(), "attributes named rightly": right.item()}
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,9 @@ class Blip2Task:
             chosen = choose(rng, len(pictures), self.batch)
             pixels = disturb(to_pixel_values(pictures[chosen]), np.random.default_rng(rng.getrandbits(63)))
             texts = [describe(from_indices(labels[i]), pick_names(rng, rng.randint(2, 5), by_salience=False), rng) for i in chosen]
-            return model(pixels, torch.from_numpy(labels[chosen]), text_batch(tokenizer, texts, len(NAMES)))
+            reading = [training_text(sample_creature(rng), rng)[0] for _ in range(self.batch)]
+            described, read = text_batch(tokenizer, texts, len(NAMES)), text_batch(tokenizer, reading)
+            return model(pixels, torch.from_numpy(labels[chosen]), described, read)
 
         return model, step
 

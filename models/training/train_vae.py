@@ -3,6 +3,9 @@
 Eight channels a latent, twice Stable Diffusion 1.5's: pictures as small as these lose stripes and spots in four. Normalisation is over all
 channels at once: with groups of one or two, the few channels of the last block lose the picture's colour. After training, each latent channel's
 mean and deviation are folded into the quant convolutions, so that latents have mean 0 and deviation 1 and `scaling_factor` is 1.
+
+With `--decoder-of`, only the decoder of such a VAE goes on, on latents with noise: what a UNet predicts is never exact, and a decoder that has seen
+nothing but exact latents turns small errors into blotches. The latents stay what they were.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from training_loop import Plan, Step, add_bf16, add_options, choose, train
 
 KL_WEIGHT = 5e-4
 LATENT_CHANNELS = 8
+# Deviation of the noise on latents of unit variance that the decoder learns to overlook, at most; each picture gets its own.
+MAXIMUM_LATENT_NOISE = 0.4
 # Pictures at the end of the stream that only measure, at most.
 HELD_OUT = 500
 
@@ -77,16 +82,44 @@ class VaeTask:
         return vae, step
 
 
+@dataclass(frozen=True)
+class DecoderTask:
+    vae: Path
+    drawings: Path
+    batch: int  # of one process
+    bf16: bool = False
+    seed: int = 1
+
+    def build(self) -> tuple[AutoencoderKL, Step]:
+        vae = AutoencoderKL.from_pretrained(self.vae, low_cpu_mem_usage=False).train()
+        for part in (vae.encoder, vae.quant_conv):
+            part.requires_grad_(False)
+        pictures, _ = load_pictures(self.drawings)
+
+        def step(rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+            target = to_pixel_values(pictures[sorted(choose(rng, len(pictures), self.batch))])
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+                with torch.no_grad():
+                    latents = vae.encode(target).latent_dist.mean
+                noise = MAXIMUM_LATENT_NOISE * torch.rand(len(latents), 1, 1, 1) * torch.randn_like(latents)
+                output = vae.decode(latents + noise).sample.float()
+            return reconstruction_loss(output, target), {"PSNR": decibels(output.detach(), target)}
+
+        return vae, step
+
+
 def decibels(output: Tensor, target: Tensor) -> float:
     """PSNR of pixel values in -1..1, over the whole batch."""
     return 10 * math.log10(4 / ((output.clamp(-1, 1) - target) ** 2).mean().item())
 
 
 @torch.no_grad()
-def held_out_psnr(vae: AutoencoderKL, pictures: np.ndarray) -> float:
-    """PSNR of reconstructions from the latents' means."""
+def held_out_psnr(vae: AutoencoderKL, pictures: np.ndarray, noise: float = 0) -> float:
+    """PSNR of reconstructions from the latents' means, with noise of this deviation on them."""
+    torch.manual_seed(0)
     targets = [to_pixel_values(pictures[start : start + 100]) for start in range(0, len(pictures), 100)]
-    outputs = [vae.decode(vae.encode(target).latent_dist.mean).sample for target in targets]
+    latents = [vae.encode(target).latent_dist.mean for target in targets]
+    outputs = [vae.decode(latent + noise * torch.randn_like(latent)).sample for latent in latents]
     return decibels(torch.cat(outputs), torch.cat(targets))
 
 
@@ -109,16 +142,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("drawings", type=Path, help=".npz of the stream 'diffusion'")
     parser.add_argument("out", type=Path, help="diffusers folder of the VAE to write")
-    add_options(parser, steps=6500, batch=4)
+    add_options(parser, steps=9000, batch=4)
     add_bf16(parser)
+    parser.add_argument("--decoder-of", type=Path, help="VAE whose decoder goes on with noise on the latents")
     arguments = parser.parse_args()
     checkpoint = arguments.out.with_name(f"{arguments.out.name}.checkpoint")
-    plan = Plan(arguments.steps, 2e-3, weight_decay=1e-4, checkpoint_seconds=arguments.checkpoint_seconds)
-    vae = train(VaeTask(arguments.drawings, arguments.batch, arguments.bf16), plan, checkpoint)
+    plan = Plan(arguments.steps, 1e-3 if arguments.decoder_of else 2e-3, weight_decay=1e-4, checkpoint_seconds=arguments.checkpoint_seconds)
+    if arguments.decoder_of:
+        task = DecoderTask(arguments.decoder_of, arguments.drawings, arguments.batch, arguments.bf16)
+    else:
+        task = VaeTask(arguments.drawings, arguments.batch, arguments.bf16)
+    vae = train(task, plan, checkpoint)
     torch.set_num_threads(2)
     pictures, held_out = load_pictures(arguments.drawings)
-    fold_latent_scale(vae, pictures[:2000])
-    print(f"held-out PSNR {held_out_psnr(vae, held_out):.2f} dB")
+    if not arguments.decoder_of:
+        fold_latent_scale(vae, pictures[:2000])
+    for noise in (0, 0.1, 0.2):
+        print(f"held-out PSNR {held_out_psnr(vae, held_out, noise):.2f} dB with noise {noise} on the latents")
     vae.save_pretrained(arguments.out)
     checkpoint.unlink()
 

@@ -170,9 +170,9 @@ class Painter:
             self.background = self.jitter(self.background, 4)
         pixels = SIZE * OVERSAMPLING
         self.canvas = Canvas(Image.new("RGB", (pixels, pixels), self.background), self.line)
-        self.scale = self.rng.uniform(0.93, 1.05)
-        self.cx = 32 + self.rng.uniform(-1.5, 1.5)
-        self.cy = 35.5 + self.rng.uniform(-1, 1)
+        self.scale = self.rng.uniform(0.97, 1.03)
+        self.cx = 32 + self.rng.uniform(-0.5, 0.5)
+        self.cy = 35.5 + self.rng.uniform(-0.5, 0.5)
         self.r = 13.2 * self.scale
         self.tail_side = self.rng.choice([-1, 1])
         if creature["limbs"] == "none":
@@ -316,16 +316,16 @@ class Painter:
 
     def pattern(self, layer: Canvas) -> None:
         cx, cy = self.cx, self.cy
-        deep = self.creature["color"] in ("brown", "purple", "blue", "gray")
-        color = mix(self.base, WHITE, 0.42) if deep else mix(self.base, INK, 0.36)
+        deep = self.creature["color"] in ("brown", "purple", "blue", "gray", "red")
+        color = mix(self.base, WHITE, 0.62) if deep else mix(self.base, INK, 0.55)
         if self.creature["pattern"] == "stripes":
-            for k in range(-2, 4):
-                y = cy - 6 + k * 6.2
-                layer.curve(bezier((cx - 22, y - 1.5), (cx - 8, y + 2.5), (cx + 8, y + 2.5), (cx + 22, y - 1.5)), 2.1, color)
+            for k in range(-3, 5):
+                y = cy - 6 + k * 7.2
+                layer.curve(bezier((cx - 22, y - 1.5), (cx - 8, y + 2.5), (cx + 8, y + 2.5), (cx + 22, y - 1.5)), 3.2, color)
         elif self.creature["pattern"] == "spots":
             spots = [
-                (-0.75, -0.5, 2.2), (0.72, -0.62, 2.5), (-0.9, 0.25, 2.5), (0.92, 0.2, 2.2),
-                (-0.62, 0.8, 2.3), (0.68, 0.78, 2.5), (0, -0.98, 2.2), (0.02, 0.98, 2.0),
+                (-0.72, -0.52, 2.9), (0.7, -0.64, 3.1), (-0.84, 0.28, 3.1), (0.86, 0.22, 2.9),
+                (-0.56, 0.86, 2.9), (0.62, 0.84, 3.1), (0, -1.0, 2.8), (0.02, 1.0, 2.7),
             ]  # fmt: skip
             for across, down, radius in spots:
                 x = cx + across * min(self.r, self.half_width(cy + down * self.r) + 1)
@@ -337,8 +337,8 @@ class Painter:
         if self.creature["belly"] == "none":
             return
         y = self.cy + self.r * 0.52
-        half = min(self.r * 0.66, self.half_width(y) * 0.78)
-        layer.polygon(ellipse(self.cx, y, half, self.r * 0.5, 32), self.jitter(COLORS[self.creature["belly"]], 5), False)
+        half = min(self.r * 0.6, self.half_width(y) * 0.7)
+        layer.polygon(ellipse(self.cx, y, half, self.r * 0.46, 32), self.jitter(COLORS[self.creature["belly"]], 5), False)
 
     def eyes(self) -> None:
         big = self.creature["eyesize"] == "big"

@@ -1,8 +1,10 @@
 """Draws what the pack's critics learn from: a feedback set of pictures that do not do what their captions ask, with what a critic can tell.
 
 A critic sees a caption and a picture, never the true one. Two things it can know: what the caption names and the picture lacks, and what creatures
-of this world usually have. Each example is a caption, the drawing of a creature that keeps some of what the caption names, and feedback on at
-most four attributes: first what the caption names, then the habits. Because mistakes are drawn, what is wrong is known and not guessed.
+of this world usually have. Each example is a caption, the drawing of a creature that keeps some of what the caption names, and feedback: on what is lacking, and on
+all that is usual where the caption is silent, whether the picture shows it or not. A refined prompt draws another creature, in which what is not said is left to chance:
+said every time, the habits gain more (on 140 items of the train split, over the control: +0.051 against +0.030).
+Because mistakes are drawn, what is wrong is known and not guessed.
 Half of the drawings went through the VAE with noise on the latents, so that they look as generated pictures do.
 """
 
@@ -25,9 +27,8 @@ FIRST_DRAWING_SEED = 60_000_000
 # How often a picture keeps what its caption names.
 KEPT_SHARE = 0.6
 VALIDATION_SHARE = 0.1
-MOST_NAMED = 4
-# What creatures usually have where the caption is silent, the surest habit first; of the other attributes no value is common enough.
-HABITS = ["background", "eyes", "pattern", "wings", "limbs"]
+# What creatures usually have and is worth saying where the caption is silent; of the other attributes no value is much commoner than the rest.
+HABITS = ["background", "eyes", "wings", "pattern", "limbs", "belly", "eyesize"]
 
 
 def usual(name: str) -> str:
@@ -37,14 +38,13 @@ def usual(name: str) -> str:
 
 
 def knowable(asked: Creature, named: list[str], seen: Creature) -> tuple[Creature, list[str]]:
-    """What the picture should be like as far as caption and world tell, and the attributes in which it is not, most important first.
+    """What the picture should be like as far as caption and world tell, and the attributes to say: what it lacks, then the habits.
 
-    `asked` counts only in the attributes `named`, which the caption names. All is right: the caption's own attributes are said again.
+    `asked` counts only in the attributes `named`, which the caption names.
     """
     wanted = {**seen, **{name: usual(name) for name in HABITS}, **{name: asked[name] for name in named}}
     lacking = [name for name in named if seen[name] != asked[name]]
-    unusual = [name for name in HABITS if name not in named and seen[name] != wanted[name]]
-    return wanted, (lacking + unusual)[:MOST_NAMED] or named
+    return wanted, lacking + [name for name in HABITS if name not in named]
 
 
 def spoil(asked: Creature, named: list[str], rng: random.Random) -> Creature:

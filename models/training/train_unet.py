@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("text_encoder", type=Path)
     parser.add_argument("vae", type=Path)
     parser.add_argument("out", type=Path, help="diffusers pipeline folder to write")
-    add_options(parser, steps=6500, batch=16)
+    add_options(parser, steps=5700, batch=16)
     add_bf16(parser)
     parser.add_argument("--init", type=Path, help="UNet folder to go on from")
     parser.add_argument("--weighting", choices=["min-snr", "uniform"], default="min-snr")

@@ -32,7 +32,7 @@ export type Started = 'started' | 'attached' | 'finished';
 /**
  * Writes the run's manifest and starts its workflow, or finds it: the same id with the same recipe is the same run.
  * `finished`: it is over and nothing was started.
- * @throws InvalidInput where the id belongs to another recipe
+ * @throws InvalidInput where the id belongs to another recipe or to a training
  */
 export async function startRun(client: Client, prepared: PreparedRun, options: StartOptions = {}): Promise<Started> {
   const { manifest, storeUri } = prepared;
@@ -49,10 +49,11 @@ export async function startRun(client: Client, prepared: PreparedRun, options: S
 
 /**
  * Writes the manifest, or compares it with the one that is there.
- * @throws InvalidInput where the id belongs to another recipe
+ * @throws InvalidInput where the id belongs to another recipe or to a training
  */
 export async function claimRun(prepared: PreparedRun): Promise<RunManifest> {
   const { manifest, storeUri, artifacts } = prepared;
+  await checkRunId(prepared);
   const store = await openStore(storeUri);
   for (const bytes of artifacts) await store.putArtifact(bytes, 'application/json');
   const files = store.run(manifest.runId);
@@ -70,11 +71,16 @@ function analysisPlan({ manifest, rows }: PreparedRun): AnalysisPlan {
 
 /**
  * Whether the id is free or this run's own; writes nothing.
- * @throws InvalidInput where it belongs to another recipe
+ * @throws InvalidInput where it belongs to another recipe or to a training
  */
 export async function checkRunId(prepared: PreparedRun): Promise<void> {
-  const kept = await (await openStore(prepared.storeUri)).run(prepared.manifest.runId).readManifest();
+  const { runId } = prepared.manifest;
+  const store = await openStore(prepared.storeUri);
+  const kept = await store.run(runId).readManifest();
   if (kept) requireSame(kept, prepared);
+  else if (await store.training(runId).readManifest()) {
+    throw new InvalidInput(`${runId} is a training of this store; give the run another id with --run`);
+  }
 }
 
 function requireSame(kept: RunManifest, { manifest }: PreparedRun): RunManifest {

@@ -7,6 +7,7 @@ import { artifactKey, openStore, readFolder } from '../../engine/storage/index.j
 import type { TrainingStatus } from '../../app/client/training-status.js';
 import { cli, cliJson, scratch, startCli } from '../support/cli.js';
 import { processesNaming, until } from '../support/processes.js';
+import { writeRecipe } from '../support/small-recipe.js';
 import { TRAINER, writeFeedbackSet, writeTraining } from '../support/small-training.js';
 
 jest.setTimeout(240_000);
@@ -113,7 +114,7 @@ describe('what cannot be trained is refused before anything is started', () => {
     expect(full).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty and holds no pack of an earlier training') });
   });
 
-  test('another recipe under an id that is taken, or a run; where no server answers none is taken', async () => {
+  test('another recipe under an id that is taken, be it by a run or, for a run, by a training; where no server answers none is taken', async () => {
     const folder = scratch();
     const away = ['--address', '127.0.0.1:1', ...TRAINER];
     expect((await cli(['train', writeTraining(folder, { maxSteps: 2 }), '--id', 'taken', ...away])).code).toBe(4);
@@ -126,6 +127,10 @@ describe('what cannot be trained is refused before anything is started', () => {
     await cliJson(['train', writeTraining(folder, { maxSteps: 3 }), '--id', 'taken', ...TRAINER]);
     const other = await cli(['train', writeTraining(folder, { maxSteps: 4 }), '--id', 'taken', ...TRAINER]);
     expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('is there already with another recipe') });
+    expect(await cli(['run', writeRecipe(folder), '--run', 'taken', '--store', join(folder, 'runs'), ...away.slice(0, 2)])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('taken is a training of this store; give the run another id with --run'),
+    });
   });
 });
 

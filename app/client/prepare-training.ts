@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidInput } from '../../core/errors.js';
@@ -7,7 +7,7 @@ import { cardLicence } from '../../engine/card-licence.js';
 import { writeFeedbackSet } from '../../engine/datasets/index.js';
 import { checkModelFolder, isPack, loadPack, modelDigest, readPack } from '../../engine/inference/index.js';
 import { openStore, putFolder, type Store } from '../../engine/storage/index.js';
-import { readFeedbackSetFolder, trainerProgram } from '../../engine/training/index.js';
+import { readFeedbackSetFolder, TRAINING_PACK_FILES, trainerProgram } from '../../engine/training/index.js';
 import { feedbackSetLines, leftOutLines } from '../export/feedback-set-lines.js';
 import { namesIn } from '../export/output-folder.js';
 import type { LoadedTrainingRecipe } from '../recipe/index.js';
@@ -66,15 +66,29 @@ export async function prepareTraining(loaded: LoadedTrainingRecipe, options: Pre
 
 /** A folder that holds something else is left alone. @throws InvalidInput */
 async function requireReplaceable(out: string, name: string): Promise<void> {
-  if ((await namesIn(out)).length === 0) return;
+  const names = await namesIn(out);
+  if (names.length === 0) return;
   const pack = (await isPack(out)) ? await loadPack(out) : null;
-  if (pack?.name === name && Object.values(pack.models).every((model) => 'lineage' in model)) return;
+  const models = Object.values(pack?.models ?? {});
+  if (pack?.name === name && models.every((model) => 'lineage' in model)) {
+    const own = new Set<string>([...TRAINING_PACK_FILES, ...models.map(({ path }) => path)]);
+    const others = names.filter((found) => !own.has(found));
+    if (others.length === 0) return;
+    throw new InvalidInput(
+      `${out} holds an earlier pack of ${name} and also ${others.join(', ')}, which would be lost; move that elsewhere`,
+    );
+  }
   throw new InvalidInput(`${out} is not empty and holds no pack of an earlier training ${name}; name a folder that is new or empty`);
 }
 
 async function baseModel(path: string): Promise<TrainingManifest['base']> {
   if (!(await isFile(join(path, 'config.json')))) {
     throw new InvalidInput(`${path} is no model folder as transformers saves it: it has no config.json`);
+  }
+  if (!(await readdir(path)).some((file) => /\.(safetensors|bin)$/.test(file))) {
+    throw new InvalidInput(
+      `${path} has no weights as transformers saves them (*.safetensors or *.bin): name the folder that an export is made from, not the exported one`,
+    );
   }
   const pack = await readPack(path);
   const licence = pack?.licence ?? (await cardLicence(path)) ?? null;

@@ -18,6 +18,9 @@ export interface TrainingPackInput {
   taught: Taught;
 }
 
+/** What lies in the folder beside the model. */
+export const TRAINING_PACK_FILES = ['pack.json', 'README.md', 'curve.svg'] as const;
+
 const MODEL_KIND: Record<TrainingManifest['recipe']['kind'], ModelKind> = { opt: 'causal-lm', 'opt-soft': 'causal-lm', blip2: 'blip2' };
 
 /**

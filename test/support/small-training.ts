@@ -61,7 +61,7 @@ export function writeTraining(folder: string, { maxSteps = 40, training, more }:
   const recipe = {
     name: 'letters',
     data: { feedback_set: './feedback' },
-    model: { source: 'opt', base: join(PACK, 'opt'), image_encoder: join(PACK, 'vit-mae') },
+    model: { source: 'opt', base: join(PACK, 'opt-untuned'), image_encoder: join(PACK, 'vit-mae') },
     lora: { r: 4 },
     training: { learning_rate: 0.5, max_steps: maxSteps, batch_size: 4, checkpoint_steps: 5, early_stopping: { patience: 0 }, ...training },
     seed: 7,

@@ -1,13 +1,13 @@
 /** Trainings by the command line, on a real server, with a real program: to the end, recorded, suspended, refused. */
 import { jest } from '@jest/globals';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadPack } from '../../engine/inference/index.js';
 import { artifactKey, openStore, readFolder } from '../../engine/storage/index.js';
 import type { TrainingStatus } from '../../app/client/training-status.js';
 import { cli, cliJson, scratch, startCli } from '../support/cli.js';
 import { processesNaming, until } from '../support/processes.js';
-import { writeRecipe } from '../support/small-recipe.js';
+import { PACK, writeRecipe } from '../support/small-recipe.js';
 import { TRAINER, writeFeedbackSet, writeTraining } from '../support/small-training.js';
 
 jest.setTimeout(240_000);
@@ -40,6 +40,12 @@ test('a training runs to its end with nothing else given, and its pack is what a
   });
   expect(readFileSync(join(pack, 'README.md'), 'utf8')).toMatch(/\| untuned\.validationLoss \| 3\.\d+ \|/);
   expect(readFileSync(join(pack, 'curve.svg'), 'utf8')).toMatch(/^<svg .*xmlns=/);
+  writeFileSync(join(pack, 'notes-of-mine.txt'), 'mine');
+  expect(await cli(['train', recipe, ...TRAINER])).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/pack of letters and also notes-of-mine\.txt, which would be lost/),
+  });
+  rmSync(join(pack, 'notes-of-mine.txt'));
 
   const store = await openStore(join(folder, 'runs'));
   const result = (await store.training(done.trainingId).readResult())!;
@@ -105,6 +111,11 @@ describe('what cannot be trained is refused before anything is started', () => {
 
   test('a base, a feedback set and a folder for the pack that are none', async () => {
     expect(await refused({}, '--set', 'model.base=./nowhere')).toMatchObject({ code: 2, stderr: expect.stringContaining('model.base') });
+    const exported = await refused({}, '--set', `model.base=${join(PACK, 'opt')}`);
+    expect(exported).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/model\.base: .*opt has no weights as transformers saves them/),
+    });
     const set = await refused({ data: { feedback_set: './other' } });
     expect(set).toMatchObject({
       code: 2,

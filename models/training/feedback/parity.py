@@ -68,4 +68,4 @@ def largest_difference(critic: Critic, model: PreTrainedModel, folder: Path, row
     with torch.no_grad():
         expected = model(input_ids=torch.tensor([[*prompt.ids, *following]]), **inputs).logits[0].numpy()
     actual = Files(folder).logits(prompt, following)
-    return float(np.abs(actual - expected).max() / max(1.0, np.abs(expected).max()))
+    return float(np.abs(actual - expected).max() / np.maximum(1.0, np.abs(expected).max()))

@@ -52,6 +52,8 @@ class FeedbackTrainer(Trainer):
         config = critic.config
         self.critic, self.validation = critic, validation
         self.shown: list[Picture] = [critic.picture(row) for row in validation]
+        for row, picture in zip(validation, self.shown, strict=True):
+            critic.example(row, picture, config.loss)  # one that is too long is told now, not after an epoch
         self.step_loss = 0.0
         # What of a training no part of Trainer keeps.
         self.progress: dict[str, Any] = {"bestStep": 0, "bestLoss": None, "idle": 0, "ended": False, "epochLoss": [0.0, 0], "trainLoss": None}

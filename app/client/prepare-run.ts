@@ -14,6 +14,7 @@ import {
   measuredLosses,
   modelDigest,
   runtimeOf,
+  taughtTexts,
   verifyPack,
   type ModelKind,
   type ModelUse,
@@ -91,7 +92,8 @@ async function modelEntry(loaded: LoadedRecipe, path: string, artifacts: Uint8Ar
   const hashes = await hashFiles(folder);
   const pack = await verifyPack(folder, hashes);
   const measured = await measuredLosses(folder, pack);
-  const taught = pack?.trainedOn.feedback && Buffer.from(canonicalJson(pack.trainedOn.feedback), 'utf8');
+  const texts = await taughtTexts(folder, pack);
+  const taught = texts && Buffer.from(canonicalJson(texts), 'utf8');
   if (taught) artifacts.push(taught);
   const isSoft = kinds.has('causal-lm') && (await loadOptPrompt(folder)).image === 'soft';
   return {

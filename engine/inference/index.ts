@@ -6,6 +6,6 @@ export { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from './pipelines
 export { addToPack, checkModels, isWhole, type CheckedModel, type PackClaims } from './make-pack.js';
 export { checkModelFolder, hashFiles, modelDigest } from './model-folder.js';
 export { MODEL_KINDS, type ModelKind, type ModelUse } from './model-layouts.js';
-export { isPack, loadPack, lossesIn, measuredLosses, packProblems, readPack, verifyPack, type PackEntry } from './pack.js';
+export { isPack, loadPack, lossesIn, measuredLosses, packProblems, readPack, taughtTexts, verifyPack, type PackEntry } from './pack.js';
 export { loadOptPrompt } from './opt-prompt.js';
 export { runtimeOf } from './runtime.js';

@@ -13,6 +13,8 @@ const digest = z.custom<Digest>(isDigest, 'sha256:<64 hex digits>');
 
 const measuredSchema = z.looseObject(Object.fromEntries(MEASURED_LOSSES.map((name) => [name, z.number().nullish()])));
 
+const texts = z.array(z.string());
+
 const entrySchema = z.looseObject({
   /** Folder, relative to the pack's. */
   path: z.string(),
@@ -27,8 +29,8 @@ const entrySchema = z.looseObject({
     .looseObject({
       /** Artifact digests of dataset pictures that the model saw in training. */
       digests: z.array(digest).default([]),
-      /** Texts that a critic was taught with, each once: the report tells how much of them it repeats. */
-      feedback: z.array(z.string()).optional(),
+      /** Texts that a critic was taught with, each once, or the name of a JSON file of them beside pack.json: the report tells how much of them it repeats. */
+      feedback: z.union([texts, z.string()]).optional(),
       /** Training data that was drawn on the fly and is no dataset item. */
       drawn: z.string().optional(),
     })
@@ -64,6 +66,12 @@ export async function readPack(modelFolder: string): Promise<PackEntry | null> {
   if (!(await isPack(folder))) return null;
   const pack = await loadPack(folder);
   return Object.values(pack.models).find((entry) => resolve(folder, entry.path) === model) ?? null;
+}
+
+/** Texts that a critic was taught with, by its pack; `undefined` where that says none. Throws InvalidInput when their file cannot be used. */
+export async function taughtTexts(modelFolder: string, entry: PackEntry | null): Promise<string[] | undefined> {
+  const told = entry?.trainedOn.feedback;
+  return typeof told === 'string' ? readModelConfig(join(dirname(resolve(modelFolder)), told), texts) : told;
 }
 
 /**

@@ -46,7 +46,7 @@ MODELS = {
     },
     "opt-untuned": {
         "kind": "causal-lm",
-        "description": "the OPT that both were tuned from: knows the world's words, has seen no picture",
+        "description": "the OPT that both were tuned from: knows the world's words, those of feedback included, has seen no picture",
         "madeBy": "models/training: train_critic_bases, tune_critic",
     },
     "blip2": {
@@ -56,7 +56,7 @@ MODELS = {
     },
     "blip2-untuned": {
         "kind": "blip2",
-        "description": "the BLIP-2 that it was tuned from: describes drawings, has seen no feedback",
+        "description": "the BLIP-2 that it was tuned from: describes drawings, knows the world's words, has seen no feedback on a picture",
         "madeBy": "models/training: train_critic_bases, tune_critic",
     },
 }
@@ -66,6 +66,8 @@ FEEDBACK_SET = (
     "2700 drawings that do not do what their captions ask, by models/training/make_feedback_set: texts and attributes from "
     "random.Random('creatures-critics-1/<i>'), i = 300..2999, drawing seed 60000000 + i"
 )
+# What the critics were taught with, each text once: beside pack.json, as it is the same for all of them.
+TAUGHT = "critics-feedback.json"
 WORLD_TEXTS = "texts of models/training/creatures, no picture"
 DRAWN = {
     "opt-untuned": WORLD_TEXTS,
@@ -96,14 +98,16 @@ def list_files(pack: Path, folder: str) -> list[dict]:
     ]
 
 
-def build(pack: Path, dataset: Path, measured: dict) -> dict:
+def build(pack: Path, dataset: Path, measured: dict, critics: dict[str, dict]) -> dict:
+    """`critics`: by model, what its training measured."""
     train_digests = [f"sha256:{sha256(path)}" for path in sorted((dataset / "train").glob("*.png"))]
     models = {}
     for name, about in MODELS.items():
         digests = train_digests if name in TRAINED_ON_DATASET else []
         models[name] = {
             "path": name, **about, "licence": "Apache-2.0", "files": list_files(pack, name),
-            "trainedOn": {"digests": digests, "drawn": describe_drawings(name)},
+            "trainedOn": {"digests": digests, "drawn": describe_drawings(name), **({"feedback": TAUGHT} if name in critics else {})},
+            **({"measured": critics[name]} if name in critics else {}),
         }  # fmt: skip
     return {
         "name": "creatures",
@@ -122,15 +126,22 @@ def main() -> None:
     parser.add_argument("--measured", type=Path, nargs="*", default=[],
                         help="what measure_pack.py wrote; the rest is kept from pack.json")
     parser.add_argument("--critics", type=Path, nargs="*", default=[], help="work folders of tune_critic.py, whose measured.json tells their losses")
+    parser.add_argument("--taught", type=Path, help="train/ of the feedback set that they were tuned on")
     arguments = parser.parse_args()
     target = arguments.pack / "pack.json"
-    measured = json.loads(target.read_text())["measured"] if target.exists() else {}
+    before = json.loads(target.read_text()) if target.exists() else {"measured": {}, "models": {}}
+    measured = before["measured"]
+    critics = {name: model["measured"] for name, model in before["models"].items() if "measured" in model}
     for path in arguments.measured:
         measured |= json.loads(path.read_text())
     for work in arguments.critics:
         said = json.loads((work / "measured.json").read_text())
-        measured |= {work.name: {name: value for name, value in said.items() if name not in ("kind", "texts")}}
-    manifest = build(arguments.pack, arguments.dataset, measured)
+        critics[work.name] = {name: value for name, value in said.items() if name not in ("kind", "texts")}
+    if arguments.taught:
+        rows = (arguments.taught / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+        texts = sorted({json.loads(row)["feedback"] for row in rows})
+        (arguments.pack / TAUGHT).write_text(json.dumps(texts, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    manifest = build(arguments.pack, arguments.dataset, measured, critics)
     partial = target.with_suffix(".json.partial")
     partial.write_text(json.dumps(manifest, indent=2) + "\n")
     partial.replace(target)

@@ -55,7 +55,7 @@ export async function paperTables(
 function buildTables(doc: ResultsDocument): PaperTable[] {
   const written = doc.arms.find((arm) => arm.oracle && arm.placeboOf === null);
   const critics = doc.arms.filter((arm) => arm.learned);
-  const untuned = critics.filter((arm) => !isTuned(arm, doc));
+  const untuned = critics.filter(({ training }) => training === null);
   const sample = sampled(doc, [...(written ? [written] : []), ...critics]);
   const start = ['true picture', 'caption', 'generated picture'];
   const noCritic = 'No arm of this run has feedback by a model.';
@@ -86,12 +86,6 @@ function buildTables(doc: ResultsDocument): PaperTable[] {
       empty: critics.length > 0 ? 'The run has too few items for another table.' : noCritic,
     })),
   ];
-}
-
-/** Trained on something, as its pack says. */
-function isTuned(arm: ArmResult, doc: ResultsDocument): boolean {
-  const feedback = doc.recipe.arms.find(({ name }) => name === arm.name)?.feedback;
-  return feedback !== null && feedback !== undefined && 'model' in feedback && (doc.models[feedback.model]?.trainedOn ?? 0) > 0;
 }
 
 /** Items in an order that knows nothing of how they came out: drawn by the recipe's seed. */

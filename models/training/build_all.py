@@ -1,6 +1,6 @@
 """Rebuilds the whole pack from nothing, in order: `python build_all.py`. Finished stages are skipped.
 
-A stage is finished when its record in the build folder says so: the digests of its script, of the generator, of its
+A stage is finished when its record in the build folder says so: the digests of its script with all it imports, of its
 options and of all its inputs and outputs as they are now. So a changed script, option or input runs the stage and what depends on it again;
 an interrupted stage has no record. The outputs lie in `build/` until the last stage copies them into the pack.
 """
@@ -8,6 +8,7 @@ an interrupted stage has no record. The outputs lie in `build/` until the last s
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import shutil
@@ -17,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from build_pack import MODELS
+from build_pack import MODELS, TAUGHT
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -89,11 +90,11 @@ STAGES = [
           options={"items": 100}, smoke={"items": 2}),
     Stage("manifest", "build_pack.py",
           ["{build}/pack", "--dataset", "{dataset}", "--measured", "{build}/measured.json",
-           "--critics", "{build}/opt", "{build}/opt-soft", "{build}/blip2"],
+           "--critics", "{build}/opt", "{build}/opt-soft", "{build}/blip2", "--taught", "{build}/feedback-set/train"],
           ["{build}/pack/pack.json"],
           ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{build}/pack/vit-mae", "{build}/pack/opt",
            "{build}/pack/opt-untuned", "{build}/pack/opt-soft", "{build}/pack/blip2", "{build}/pack/blip2-untuned", "{build}/measured.json",
-           "{build}/opt/measured.json", "{build}/opt-soft/measured.json", "{build}/blip2/measured.json"]),
+           "{build}/opt/measured.json", "{build}/opt-soft/measured.json", "{build}/blip2/measured.json", "{build}/feedback-set"]),
 ]  # fmt: skip
 
 
@@ -106,6 +107,29 @@ def digest(paths: list[Path]) -> str:
             total.update(f"{file.relative_to(path.parent).as_posix()}\0".encode())
             total.update(hashlib.sha256(file.read_bytes()).digest() if file.exists() else b"missing")
     return total.hexdigest()
+
+
+# Programs that a script starts instead of importing them.
+STARTS = {"tune_critic.py": ["feedback/train.py", "feedback/export.py", "feedback/measure.py"]}
+
+
+def with_imports(script: Path) -> set[Path]:
+    """The script and all files of ours that it imports or starts, and what those import."""
+    found: set[Path] = set()
+    left = [script, *(HERE / name for name in STARTS.get(script.name, []))]
+    while left:
+        file = left.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                path = Path(*name.split(".")).with_suffix(".py")
+                left += [place / path for place in (file.parent, HERE, HERE / "feedback", HERE.parent / "export") if (place / path).is_file()]
+    return found
 
 
 class Builder:
@@ -124,12 +148,9 @@ class Builder:
 
     def record(self, stage: Stage) -> dict[str, str]:
         """What the stage was made from and what it made, as it is on disk now."""
-        shared = ("encoder_data.py", "onnx_files.py", "onnx_pipeline.py", "opt_decoder.py", "opt_prompt.py", "training_loop.py")
-        code = [HERE / stage.script, HERE / "creatures", *([HERE / "feedback"] if stage.script == "tune_critic.py" else []), *(HERE / n for n in shared)]
-        code = [p for c in code for p in (sorted(c.glob("*.py")) if c.is_dir() else [c])]
         return {
             "options": " ".join(self.options(stage)),
-            "code": digest(code),
+            "code": digest(sorted(with_imports(HERE / stage.script))),
             "inputs": digest(self.paths(stage.inputs)),
             "outputs": digest(self.paths(stage.outputs)),
         }
@@ -158,7 +179,8 @@ def install(built: Path, pack: Path) -> None:
     for folder in MODELS:
         shutil.rmtree(pack / folder, ignore_errors=True)
         shutil.copytree(built / folder, pack / folder)
-    shutil.copyfile(built / "pack.json", pack / "pack.json")
+    for file in ("pack.json", TAUGHT):
+        shutil.copyfile(built / file, pack / file)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from build_pack import MODELS, TAUGHT
+from build_pack import MODELS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -72,6 +72,8 @@ STAGES = [
           ["{build}/similarity.npz"], options={"steps": 1500}, smoke={"steps": 20, "held-out": 60}),
     Stage("feedback-set", "make_feedback_set.py", ["{build}/pack/diffusion", "{build}/feedback-set"], ["{build}/feedback-set"],
           VAE, options={"count": 3000}, smoke={"count": 40}),
+    Stage("feedback-set-usual", "make_feedback_set.py", ["{build}/pack/diffusion", "{build}/feedback-set-usual", "--say", "usual"],
+          ["{build}/feedback-set-usual"], VAE, options={"count": 3000}, smoke={"count": 40}),
     Stage("vit-mae", "train_vit_mae.py", ["{build}/feedback-set/train", "{build}/pack/vit-mae"], ["{build}/pack/vit-mae"],
           ["{build}/feedback-set"], options={"steps": 1500}, smoke={"steps": 4, "drawings": 40}),
     Stage("opt-base", "train_critic_bases.py", ["opt", "{build}/opt-base"], ["{build}/opt-base"],
@@ -79,22 +81,25 @@ STAGES = [
     Stage("blip2-base", "train_critic_bases.py", ["blip2", "{build}/blip2-base", "--drawings", "{build}/diffusion.npz"], ["{build}/blip2-base"],
           ["{build}/diffusion.npz"], options={"steps": 1500}, smoke={"steps": 3}),
     *(Stage(kind, "tune_critic.py",
-            [kind, f"{{build}}/{base}-base", "{build}/feedback-set", f"{{build}}/{kind}", f"{{build}}/pack/{kind}",
+            [kind, f"{{build}}/{base}-base", taught, f"{{build}}/{kind}", f"{{build}}/pack/{kind}",
              *([] if kind == "blip2" else ["--vit-mae", "{build}/pack/vit-mae"]),
              *([] if kind == "opt-soft" else ["--untuned", f"{{build}}/pack/{kind}-untuned"])],
             [f"{{build}}/pack/{kind}", f"{{build}}/{kind}/measured.json"],
-            [f"{{build}}/{base}-base", "{build}/feedback-set", "{build}/pack/vit-mae"], options={"epochs": epochs}, smoke={"epochs": 1})
-      for kind, base, epochs in (("opt", "opt", 6), ("opt-soft", "opt", 6), ("blip2", "blip2", 8))),
+            [f"{{build}}/{base}-base", taught, "{build}/pack/vit-mae"], options={"epochs": epochs}, smoke={"epochs": 1})
+      for kind, base, taught, epochs in (
+          # OPT cannot see by its integer tokens, so it learns what is usual; the others learn to look.
+          ("opt", "opt", "{build}/feedback-set-usual", 6), ("opt-soft", "opt", "{build}/feedback-set", 6), ("blip2", "blip2", "{build}/feedback-set", 8))),
     Stage("measure", "measure_pack.py", ["{build}/pack", "{dataset}/test", "{build}/measured.json"], ["{build}/measured.json"],
           ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{dataset}/test"],
           options={"items": 100}, smoke={"items": 2}),
     Stage("manifest", "build_pack.py",
           ["{build}/pack", "--dataset", "{dataset}", "--measured", "{build}/measured.json",
-           "--critics", "{build}/opt", "{build}/opt-soft", "{build}/blip2", "--taught", "{build}/feedback-set/train"],
-          ["{build}/pack/pack.json"],
+           "--critics", "{build}/opt", "{build}/opt-soft", "{build}/blip2"],
+          ["{build}/pack/pack.json", *(f"{{build}}/pack/{kind}-feedback.json" for kind in ("opt", "opt-soft", "blip2"))],
           ["{build}/pack/diffusion", "{build}/pack/selector", "{build}/pack/similarity", "{build}/pack/vit-mae", "{build}/pack/opt",
            "{build}/pack/opt-untuned", "{build}/pack/opt-soft", "{build}/pack/blip2", "{build}/pack/blip2-untuned", "{build}/measured.json",
-           "{build}/opt/measured.json", "{build}/opt-soft/measured.json", "{build}/blip2/measured.json", "{build}/feedback-set"]),
+           "{build}/opt/measured.json", "{build}/opt-soft/measured.json", "{build}/blip2/measured.json",
+           "{build}/feedback-set", "{build}/feedback-set-usual"]),
 ]  # fmt: skip
 
 
@@ -179,8 +184,8 @@ def install(built: Path, pack: Path) -> None:
     for folder in MODELS:
         shutil.rmtree(pack / folder, ignore_errors=True)
         shutil.copytree(built / folder, pack / folder)
-    for file in ("pack.json", TAUGHT):
-        shutil.copyfile(built / file, pack / file)
+    for file in built.glob("*.json"):
+        shutil.copyfile(file, pack / file.name)
 
 
 def main() -> None:

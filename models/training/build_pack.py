@@ -63,11 +63,9 @@ MODELS = {
 # Which models were trained on the dataset's train split as well.
 TRAINED_ON_DATASET = {"selector"}
 FEEDBACK_SET = (
-    "2700 drawings that do not do what their captions ask, by models/training/make_feedback_set: texts and attributes from "
+    "2700 drawings that do not do what their captions ask, by models/training/make_feedback_set (opt: --say usual): texts and attributes from "
     "random.Random('creatures-critics-1/<i>'), i = 300..2999, drawing seed 60000000 + i"
 )
-# What the critics were taught with, each text once: beside pack.json, as it is the same for all of them.
-TAUGHT = "critics-feedback.json"
 WORLD_TEXTS = "texts of models/training/creatures, no picture"
 DRAWN = {
     "opt-untuned": WORLD_TEXTS,
@@ -98,6 +96,11 @@ def list_files(pack: Path, folder: str) -> list[dict]:
     ]
 
 
+def taught_file(critic: str) -> str:
+    """Beside pack.json: the texts that a critic was taught with, each once."""
+    return f"{critic}-feedback.json"
+
+
 def build(pack: Path, dataset: Path, measured: dict, critics: dict[str, dict]) -> dict:
     """`critics`: by model, what its training measured."""
     train_digests = [f"sha256:{sha256(path)}" for path in sorted((dataset / "train").glob("*.png"))]
@@ -106,7 +109,7 @@ def build(pack: Path, dataset: Path, measured: dict, critics: dict[str, dict]) -
         digests = train_digests if name in TRAINED_ON_DATASET else []
         models[name] = {
             "path": name, **about, "licence": "Apache-2.0", "files": list_files(pack, name),
-            "trainedOn": {"digests": digests, "drawn": describe_drawings(name), **({"feedback": TAUGHT} if name in critics else {})},
+            "trainedOn": {"digests": digests, "drawn": describe_drawings(name), **({"feedback": taught_file(name)} if name in critics else {})},
             **({"measured": critics[name]} if name in critics else {}),
         }  # fmt: skip
     return {
@@ -126,7 +129,6 @@ def main() -> None:
     parser.add_argument("--measured", type=Path, nargs="*", default=[],
                         help="what measure_pack.py wrote; the rest is kept from pack.json")
     parser.add_argument("--critics", type=Path, nargs="*", default=[], help="work folders of tune_critic.py, whose measured.json tells their losses")
-    parser.add_argument("--taught", type=Path, help="train/ of the feedback set that they were tuned on")
     arguments = parser.parse_args()
     target = arguments.pack / "pack.json"
     before = json.loads(target.read_text()) if target.exists() else {"measured": {}, "models": {}}
@@ -137,10 +139,9 @@ def main() -> None:
     for work in arguments.critics:
         said = json.loads((work / "measured.json").read_text())
         critics[work.name] = {name: value for name, value in said.items() if name not in ("kind", "texts")}
-    if arguments.taught:
-        rows = (arguments.taught / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
-        texts = sorted({json.loads(row)["feedback"] for row in rows})
-        (arguments.pack / TAUGHT).write_text(json.dumps(texts, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+        taught = Path(json.loads((work / "critic.json").read_text())["data"]) / "train" / "metadata.jsonl"
+        texts = sorted({json.loads(row)["feedback"] for row in taught.read_text(encoding="utf-8").splitlines()})
+        (arguments.pack / taught_file(work.name)).write_text(json.dumps(texts, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
     manifest = build(arguments.pack, arguments.dataset, measured, critics)
     partial = target.with_suffix(".json.partial")
     partial.write_text(json.dumps(manifest, indent=2) + "\n")

@@ -2,7 +2,8 @@
 
 - feedback: does caption + written feedback give pictures nearer to the true one than the caption alone, and does another item's
   feedback (the placebo) not? Paired by item, same seed, by the reporter `similarity`, with bootstrap 95% intervals.
-- knowable: what would a critic gain that reads the picture of the caption without error, and knows the caption and what creatures usually have?
+- lacking, usual: what would a critic gain that reads the picture of the caption without error, and knows the caption and what creatures usually have, if it said
+  what the picture lacks, or all that is usual (the two kinds of make_feedback_set.py)?
 - attributes: in how many of the twelve is a picture like the true one, as the heads of `similarity` read them?
 - similarity: does the dot product of two pictures follow the true share of attributes they agree in?
 - selector: how often does the right text win over one with a single attribute changed, and over other items' texts?
@@ -23,7 +24,7 @@ from creatures.attributes import ATTRIBUTES, NAMES, Creature, agreement, from_in
 from creatures.feedback_rounds import join_prompt
 from creatures.texts import describe, describe_fully, pick_names, write_feedback
 from encoder_data import to_pixel_values
-from make_feedback_set import knowable
+from make_feedback_set import KNOWABLE, knowable
 from onnx_files import open_session
 from onnx_pipeline import OnnxPipeline, OnnxVae, item_seed
 
@@ -92,18 +93,20 @@ def generate_arms(pipeline: OnnxPipeline, encoders: Encoders, rows: list[dict]) 
 
     arms = {name: generate(texts) for name, texts in prompts.items()}
     arms["control"] = generate(prompts["caption"], [item_seed(RUN_SEED, row["id"], 1) for row in rows])
-    feedback = [knowable_feedback(row, seen) for row, seen in zip(rows, read_attributes(encoders.similarity(arms["caption"])), strict=True)]
-    arms["knowable"] = generate([join_prompt(row["text"], [text]) for row, text in zip(rows, feedback)])
-    arms["knowablePlacebo"] = generate([join_prompt(row["text"], [text]) for row, text in zip(rows, feedback[1:] + feedback[:1])])
+    seen = read_attributes(encoders.similarity(arms["caption"]))
+    for kind in KNOWABLE:
+        feedback = [knowable_feedback(kind, row, picture) for row, picture in zip(rows, seen, strict=True)]
+        arms[kind] = generate([join_prompt(row["text"], [text]) for row, text in zip(rows, feedback)])
+        arms[f"{kind}Placebo"] = generate([join_prompt(row["text"], [text]) for row, text in zip(rows, feedback[1:] + feedback[:1])])
     return arms
 
 
-def knowable_feedback(row: dict, seen: np.ndarray) -> str:
+def knowable_feedback(kind: str, row: dict, seen: np.ndarray) -> str:
     """What can be said of a picture with the attributes `seen` [12] by who never saw the true one."""
     rng = random.Random(row["id"])
     picture = from_indices(seen.tolist())
-    wanted, wrong = knowable({**picture, **row["said"]}, list(row["said"]), picture)
-    return write_feedback(wanted, wrong, rng)
+    wanted, said = knowable(kind, {**picture, **row["said"]}, list(row["said"]), picture)
+    return write_feedback(wanted, said, rng)
 
 
 def mottle(pack: Path, pictures: np.ndarray) -> np.ndarray:
@@ -123,8 +126,9 @@ def measure_feedback(encoders: Encoders, arms: dict[str, np.ndarray], truth: np.
     }
     for n in (1, 2):
         gains[f"feedback{n}-placebo{n}"] = paired(scores[f"feedback{n}"] - scores[f"placebo{n}"])
-    for other in ("control", "knowablePlacebo"):
-        gains[f"knowable-{other}"] = paired(scores["knowable"] - scores[other])
+    for kind in KNOWABLE:
+        for other in ("control", f"{kind}Placebo"):
+            gains[f"{kind}-{other}"] = paired(scores[kind] - scores[other])
     return {"similarityToTrue": {name: round(float(value.mean()), 4) for name, value in scores.items()}, "gains": gains}
 
 

@@ -23,8 +23,8 @@ import { SafetyChecker } from './safety-checker.js';
 import { Vae } from './vae.js';
 
 const indexSchema = z.looseObject({
-  /** Stable Diffusion XL: no negative prompt is zeros in the place of an empty text's states. */
-  force_zeros_for_empty_prompt: z.boolean().default(false),
+  /** Stable Diffusion XL: no negative prompt is zeros in the place of an empty text's states; so it is there where nothing is said, as in diffusers. */
+  force_zeros_for_empty_prompt: z.boolean().nullish(),
 });
 
 export interface TextToImageRequest {
@@ -234,7 +234,7 @@ export class TextToImage {
       ? { [DISTILLED]: guidanceEmbedding(guidanceScale, lastSize(unet, DISTILLED)) }
       : undefined;
     if (guidanceScale > 1 && !told) {
-      const isZero = index.force_zeros_for_empty_prompt && negativePrompt === '';
+      const isZero = (index.force_zeros_for_empty_prompt ?? caption.pooled !== undefined) && negativePrompt === '';
       rows.unshift(isZero ? zerosLike(caption) : await encodeNegative(negativePrompt, caption, towers, promptWeights));
     }
     const pooled = rows.flatMap((row) => row.pooled ?? []);

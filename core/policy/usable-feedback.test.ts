@@ -1,4 +1,5 @@
 import { ModelOutputInvalid } from '../errors.js';
+import { PROMPT_TEMPLATES } from '../prompt-templates.js';
 import { checkFeedback } from './usable-feedback.js';
 
 const asked = { caption: 'a cartoon ball with a smile on its face', instructions: 'Say in one or two short sentences what should change.' };
@@ -20,6 +21,19 @@ test.each([
 ])('%s is no feedback', (_, text, problem) => {
   expect(() => checkFeedback(text, asked)).toThrow(problem);
   expect(() => checkFeedback(text, asked)).toThrow(ModelOutputInvalid);
+});
+
+const filled = (template: string) => template.replace('{caption}', asked.caption).replace('{image}', '');
+test.each([
+  ["BLIP-2's whole prompt", PROMPT_TEMPLATES['paper-blip2'], filled(PROMPT_TEMPLATES['paper-blip2'])],
+  ["OPT's whole prompt", PROMPT_TEMPLATES['paper-opt'], filled(PROMPT_TEMPLATES['paper-opt'])],
+  ["OPT's prompt up to the caption", PROMPT_TEMPLATES['paper-opt'], filled(PROMPT_TEMPLATES['paper-opt'].split('### Image')[0]!)],
+  ['the caption under its heading', PROMPT_TEMPLATES['paper-opt'], `### Caption:\n${asked.caption}\n\n### Image:`],
+  ['the caption twice', PROMPT_TEMPLATES['paper-blip2'], `${asked.caption}. ${asked.caption}.`],
+])('%s, as it was given, is no feedback', (_, template, text) => {
+  const instructions = template.replace('{caption}', ' ').replace('{image}', ' ');
+  expect(() => checkFeedback(text, { ...asked, instructions })).toThrow(/wrote (its instructions|the caption) again/);
+  expect(() => checkFeedback(`${asked.caption}, but red`, { ...asked, instructions })).not.toThrow();
 });
 
 test.each([

@@ -23,22 +23,22 @@ const FEW_WORDS = 5;
  * instructions given back. The one check of what any model writes.
  */
 export function checkFeedback(text: string, { caption, instructions = '', rewrites = false, usd }: AskedFor): void {
-  const words = wordsOf(text);
+  const [words, captionWords] = [wordsOf(text), wordsOf(caption)];
+  const rest = without(words, captionWords);
   const problem =
     words.length === 0
       ? 'nothing'
       : repeated(words) !== null
         ? `the same over and over (${repeated(words)})`
-        : !rewrites && sameWords(words, wordsOf(caption))
+        : !rewrites && rest.length === 0
           ? 'the caption again'
-          : echoes(words, wordsOf(instructions))
+          : echoes(words, wordsOf(instructions)) || (!rewrites && repeatsPrompt(rest, words.length - rest.length, wordsOf(instructions)))
             ? 'its instructions again'
             : null;
   if (problem !== null) throw new ModelOutputInvalid(`the feedback model wrote ${problem}: ${shown(text)}`, { usd });
 }
 
 const wordsOf = (text: string): string[] => text.toLowerCase().match(WORDS) ?? [];
-const sameWords = (a: string[], b: string[]): boolean => a.length === b.length && a.every((word, i) => word === b[i]);
 const shown = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
 
 /** An n-gram that stands there again and again without a break: four times, and a longer one than three words three times. */
@@ -54,8 +54,29 @@ function repeated(words: string[]): string | null {
   return null;
 }
 
+/** The words that are left where each run of them that is `run` is taken out. */
+function without(words: string[], run: string[]): string[] {
+  const left: string[] = [];
+  for (let i = 0; i < words.length;) {
+    const isRun = run.length > 0 && run.every((word, k) => words[i + k] === word);
+    if (!isRun) left.push(words[i]!);
+    i += isRun ? run.length : 1;
+  }
+  return left;
+}
+
+const holds = (outer: string[], inner: string[]): boolean => ` ${outer.join(' ')} `.includes(` ${inner.join(' ')} `);
+
 /** Whether the words are a part of the instructions, or hold them. */
 function echoes(words: string[], instructions: string[]): boolean {
   const [inner, outer] = words.length <= instructions.length ? [words, instructions] : [instructions, words];
-  return inner.length > FEW_WORDS && ` ${outer.join(' ')} `.includes(` ${inner.join(' ')} `);
+  return inner.length > FEW_WORDS && holds(outer, inner);
+}
+
+/**
+ * Whether words in which the caption stood are a part of the prompt, in which it stands too: `rest` is what is left of them, `taken` so many were the caption's. Few
+ * of the instructions' words are enough where the caption was the larger part.
+ */
+function repeatsPrompt(rest: string[], taken: number, instructions: string[]): boolean {
+  return taken > 0 && (echoes(rest, instructions) || (rest.length < taken && holds(instructions, rest)));
 }

@@ -37,6 +37,15 @@ describe('ClipTokenizer', () => {
     await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify(config));
   };
 
+  test('of a tokenizer that starts with nothing, as SigLIP has one, no word is lost', async () => {
+    const template = [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '</s>', type_id: 0 } }];
+    const ends = { type: 'TemplateProcessing', single: template, pair: template, special_tokens: { '</s>': { id: '</s>', ids: [7], tokens: ['</s>'] } } }; // prettier-ignore
+    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify({ ...TOKENIZER, post_processor: ends }));
+    const tokenizer = await ClipTokenizer.load(folder);
+    expect(tokenizer.encode('ab a')).toEqual({ ids: [4, 2, 7, 5, 5, 5], used: 3, cut: 0 });
+    expect(tokenizer.encode('a b a b a b a')).toEqual({ ids: [2, 3, 2, 3, 2, 7], used: 6, cut: 2 });
+  });
+
   test('starts, ends and pads to the full length', async () => {
     expect((await ClipTokenizer.load(folder)).encode('AB a')).toEqual({ ids: [6, 4, 2, 7, 5, 5], used: 4, cut: 0 });
   });

@@ -38,6 +38,8 @@ interface Token {
 export class ClipTokenizer {
   readonly maxLength: number;
   private readonly padId: number;
+  /** What an empty text is: the tokens that begin and end every text. */
+  private readonly framing: number[];
 
   /** @throws InvalidInput when the padding token is not in the vocabulary. */
   constructor(
@@ -49,6 +51,7 @@ export class ClipTokenizer {
     const padId = tokenizer.token_to_id(pad);
     if (padId === undefined) throw new InvalidInput(`the tokenizer's padding token ${JSON.stringify(pad)} is not in its vocabulary`);
     this.padId = padId;
+    this.framing = tokenizer.encode('').ids;
   }
 
   /**
@@ -74,17 +77,22 @@ export class ClipTokenizer {
   /** One context's worth; what does not fit is cut and counted. */
   encode(text: string | readonly WeightedText[]): EncodedPrompt {
     const content = this.tokens(text);
-    const room = this.maxLength - 2;
+    const room = this.maxLength - this.framing.length;
     return this.frame(content.slice(0, room), Math.max(0, content.length - room));
   }
 
   /** As many contexts as it takes, each with its own start and end; nothing is cut. */
   encodeWindows(text: string | readonly WeightedText[]): EncodedPrompt[] {
     const content = this.tokens(text);
-    const room = this.maxLength - 2;
+    const room = this.maxLength - this.framing.length;
     const windows: EncodedPrompt[] = [];
     for (let at = 0; at === 0 || at < content.length; at += room) windows.push(this.frame(content.slice(at, at + room), 0));
     return windows;
+  }
+
+  /** What stands before a text: one token for CLIP, none for SigLIP. */
+  private get starts(): number[] {
+    return this.framing.slice(0, -1);
   }
 
   private tokens(text: string | readonly WeightedText[]): Token[] {
@@ -92,17 +100,17 @@ export class ClipTokenizer {
     return parts.flatMap(({ text: part, weight }) =>
       this.tokenizer
         .encode(part)
-        .ids.slice(1, -1)
+        .ids.slice(this.starts.length, -1)
         .map((id) => ({ id, weight })),
     );
   }
 
   private frame(content: Token[], cut: number): EncodedPrompt {
-    const [start, end] = this.tokenizer.encode('').ids as [number, number];
-    const ids = [start, ...content.map(({ id }) => id), end];
+    const { starts } = this;
+    const ids = [...starts, ...content.map(({ id }) => id), this.framing.at(-1)!];
     const used = ids.length;
     while (ids.length < this.maxLength) ids.push(this.padId);
     if (content.every(({ weight }) => weight === 1)) return { ids, used, cut };
-    return { ids, used, cut, weights: ids.map((_, i) => content[i - 1]?.weight ?? 1) };
+    return { ids, used, cut, weights: ids.map((_, i) => content[i - starts.length]?.weight ?? 1) };
   }
 }

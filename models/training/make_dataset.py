@@ -16,8 +16,9 @@ from tokenizers import Tokenizer
 from creatures.attributes import sample_creature
 from creatures.drawing import draw_creature
 from creatures.feedback_rounds import MAXIMUM_TOKENS, join_prompt, write_rounds
-from creatures.texts import caption_vaguely, describe_fully
+from creatures.texts import Caption, caption_vaguely, describe_fully, write_feedback
 from image_folder import write_image_folder
+from make_feedback_set import knowable
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -49,8 +50,15 @@ def make_item(number: int, tokenizer: Tokenizer) -> tuple[dict, Image.Image]:
         "description": describe_fully(creature, rng),
         "attributes": creature,
         "said": caption.said,
+        "advice": [advise(caption, random.Random(f"creatures-advice-1/{number}"))],
     }
     return row, draw_creature(creature, FIRST_DRAWING_SEED + number)
+
+
+def advise(caption: Caption, rng: random.Random) -> str:
+    """What who knows the caption and the world, but not the true picture, would have in it: all that is usual where the caption is silent."""
+    wanted, names = knowable("usual", caption.said, list(caption.said), caption.said)
+    return write_feedback(wanted, names, rng)
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ const FEW_WORDS = 5;
  * instructions given back. The one check of what any model writes.
  */
 export function checkFeedback(text: string, { caption, instructions = '', rewrites = false, usd }: AskedFor): void {
-  const [words, captionWords] = [wordsOf(text), wordsOf(caption)];
-  const rest = without(words, captionWords);
+  const [words, told] = [wordsOf(text), wordsOf(instructions)];
+  const rest = without(words, wordsOf(caption));
   const problem =
     words.length === 0
       ? 'nothing'
@@ -32,7 +32,7 @@ export function checkFeedback(text: string, { caption, instructions = '', rewrit
         ? `the same over and over (${repeated(words)})`
         : !rewrites && rest.length === 0
           ? 'the caption again'
-          : echoes(words, wordsOf(instructions)) || (!rewrites && repeatsPrompt(rest, words.length - rest.length, wordsOf(instructions)))
+          : echoes(words, told) || (!rewrites && repeatsPrompt(rest, words.length - rest.length, told))
             ? 'its instructions again'
             : null;
   if (problem !== null) throw new ModelOutputInvalid(`the feedback model wrote ${problem}: ${shown(text)}`, { usd });

@@ -16,9 +16,9 @@ from tokenizers import Tokenizer
 from creatures.attributes import sample_creature
 from creatures.drawing import draw_creature
 from creatures.feedback_rounds import MAXIMUM_TOKENS, join_prompt, write_rounds
+from creatures.knowable import knowable
 from creatures.texts import Caption, caption_vaguely, describe_fully, write_feedback
 from image_folder import write_image_folder
-from make_feedback_set import knowable
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

@@ -22,9 +22,9 @@ from tokenizers import Tokenizer
 
 from creatures.attributes import ATTRIBUTES, NAMES, Creature, agreement, from_indices
 from creatures.feedback_rounds import join_prompt
+from creatures.knowable import KNOWABLE, knowable
 from creatures.texts import describe, describe_fully, pick_names, write_feedback
 from encoder_data import to_pixel_values
-from make_feedback_set import KNOWABLE, knowable
 from onnx_files import open_session
 from onnx_pipeline import OnnxPipeline, OnnxVae, item_seed
 

@@ -21,6 +21,8 @@ export interface TrainingParameters {
   maxSteps: number | null;
   batchSize: number;
   gradientAccumulation: number;
+  /** Activations are computed again in the backward pass and not kept: less memory, more time, the same gradients. */
+  gradientCheckpointing: boolean;
   earlyStopping: EarlyStopping;
   seed: number;
   /** What the loss is over: the feedback alone, or every token of the prompt too, as the paper has it. */

@@ -90,6 +90,7 @@ function toTrainingRecipe({ name, data, model, lora, training, seed, grid }: Tra
       maxSteps: training.max_steps,
       batchSize: training.batch_size,
       gradientAccumulation: training.gradient_accumulation,
+      gradientCheckpointing: training.gradient_checkpointing,
       earlyStopping: patience === 0 ? null : { patience, minDelta: training.early_stopping.min_delta },
       seed,
       loss: training.loss,

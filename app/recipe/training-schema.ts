@@ -94,6 +94,10 @@ const training = z.strictObject({
     .describe('Optimiser steps at most; training ends with these or with the epochs, whichever comes first.'),
   batch_size: count().default(8).describe('Examples that are computed at once.'),
   gradient_accumulation: count().default(1).describe('Batches of one optimiser step.'),
+  gradient_checkpointing: z
+    .boolean()
+    .default(false)
+    .describe('Keeps few activations and computes the others again: less memory, about a third more time, the same result.'),
   early_stopping: earlyStopping
     .prefault({})
     .describe('When training ends before its last epoch. The adapter of the lowest validation loss is kept in any case.'),

@@ -208,6 +208,13 @@ test('training ends where the validation loss no longer falls, in bfloat16 and o
   expect(events.at(-1)).toMatchObject({ event: 'done', steps: 6, totalSteps: 100, bestStep: 2, stoppedEarly: true });
 });
 
+test.each(KINDS)('%s: activations that are computed again and not kept make the same steps', async (kind) => {
+  const { code, events, stderr } = await runPython('train.py', [writeConfig(`again-${kind}`, kind, { gradientCheckpointing: true })]);
+  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+  const losses = (all: TrainerEvent[]) => named(all, 'step').map(({ loss }) => loss);
+  expect(losses(events)).toEqual(losses(runs[kind].train.events));
+});
+
 test('a loss over all words is learned by and not judged by; of epochs and steps the fewer are made', async () => {
   const more = { learningRate: 1e-12, epochs: 1, maxSteps: 1000 };
   const [feedback, all] = await Promise.all(

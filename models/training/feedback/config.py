@@ -57,6 +57,8 @@ class Config:
     maxSteps: int | None = None
     batchSize: int = 8
     gradientAccumulation: int = 1
+    # Activations are computed again in the backward pass: less memory, more time, the same gradients.
+    gradientCheckpointing: bool = False
     earlyStopping: EarlyStopping | None = field(default_factory=EarlyStopping)
     seed: int = 0
     # What the loss is over: the feedback and its end, or the prompt's words too, as the paper has it.
@@ -72,7 +74,7 @@ class Config:
     def fingerprint(self) -> str:
         """Of all that decides the weights, wherever the folders lie."""
         parts = asdict(self)
-        for place in ("file", "base", "data", "out", "imageEncoder", "device", "checkpointSteps"):
+        for place in ("file", "base", "data", "out", "imageEncoder", "device", "gradientCheckpointing", "checkpointSteps"):
             del parts[place]
         parts["models"] = [sizes(folder) for folder in (self.base, self.imageEncoder) if folder]
         parts["rows"] = [hashlib.sha256((self.data / split / "metadata.jsonl").read_bytes()).hexdigest() for split in ("train", "validation")]
@@ -141,6 +143,7 @@ FIELDS: dict[str, Check] = {
     "maxSteps": or_null(COUNT),
     "batchSize": COUNT,
     "gradientAccumulation": COUNT,
+    "gradientCheckpointing": ("true or false", lambda v: isinstance(v, bool)),
     "earlyStopping": or_null(("an object", lambda v: isinstance(v, dict))),
     "earlyStopping.patience": COUNT,
     "earlyStopping.minDelta": ("a number of 0 or more", lambda v: is_number(v) and v >= 0),

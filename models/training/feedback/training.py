@@ -24,6 +24,8 @@ from feedback_set import Row
 VIEWS = 4
 MARKER = "complete.json"
 KEPT_CHECKPOINTS = 2
+# The form that takes inputs without gradients, as an adapter on a frozen base has them.
+GRADIENT_CHECKPOINTING = {"use_reentrant": False}
 
 
 class Examples(Dataset):
@@ -148,7 +150,8 @@ def arguments(config: Config, steps: int) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(config.out / "checkpoints"), seed=config.seed, data_seed=config.seed, learning_rate=config.learningRate,
         num_train_epochs=config.epochs, max_steps=steps if config.maxSteps else -1, per_device_train_batch_size=config.batchSize,
-        gradient_accumulation_steps=config.gradientAccumulation, bf16=config.precision == "bf16", use_cpu=config.device == "cpu",
+        gradient_accumulation_steps=config.gradientAccumulation, gradient_checkpointing=config.gradientCheckpointing,
+        gradient_checkpointing_kwargs=GRADIENT_CHECKPOINTING, bf16=config.precision == "bf16", use_cpu=config.device == "cpu",
         eval_strategy="no", save_strategy="no", logging_strategy="no", save_total_limit=KEPT_CHECKPOINTS, report_to=[], disable_tqdm=True,
         remove_unused_columns=False, dataloader_pin_memory=config.device != "cpu", optim="adamw_torch", label_names=["labels"],
     )  # fmt: skip

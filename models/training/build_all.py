@@ -1,8 +1,8 @@
 """Rebuilds the whole pack from nothing, in order: `python build_all.py`. Finished stages are skipped.
 
 A stage is finished when its record in the build folder says so: the digests of its script with all it imports, of its
-options and of all its inputs and outputs as they are now. So a changed script, option or input runs the stage and what depends on it again;
-an interrupted stage has no record. The outputs lie in `build/` until the last stage copies them into the pack.
+options and of all its inputs and outputs as they are now. So a changed script, option or input runs the stage, from its beginning, and what depends on it again;
+an interrupted stage, whose record knows no outputs, goes on from its checkpoint. The outputs lie in `build/` until the last stage copies them into the pack.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ STAGES = [
             [kind, f"{{build}}/{base}-base", taught, f"{{build}}/{kind}", f"{{build}}/pack/{kind}",
              *([] if kind == "blip2" else ["--vit-mae", "{build}/pack/vit-mae"]),
              *([] if kind == "opt-soft" else ["--untuned", f"{{build}}/pack/{kind}-untuned"])],
-            [f"{{build}}/pack/{kind}", f"{{build}}/{kind}/measured.json"],
+            [f"{{build}}/pack/{kind}", f"{{build}}/{kind}"],
             [f"{{build}}/{base}-base", taught, "{build}/pack/vit-mae"], options={"epochs": epochs}, smoke={"epochs": 1})
       for kind, base, taught, epochs in (
           # OPT cannot see by its integer tokens, so it learns what is usual; the others learn to look.
@@ -151,32 +151,46 @@ class Builder:
         chosen = stage.smoke if self.smoke and stage.smoke else stage.options
         return [word for name, value in chosen.items() for word in (f"--{name}", str(value))]
 
-    def record(self, stage: Stage) -> dict[str, str]:
-        """What the stage was made from and what it made, as it is on disk now."""
+    def made_from(self, stage: Stage) -> dict[str, str]:
+        """What the stage is made from, as it is on disk now."""
         return {
             "options": " ".join(self.options(stage)),
             "code": digest(sorted(with_imports(HERE / stage.script))),
             "inputs": digest(self.paths(stage.inputs)),
-            "outputs": digest(self.paths(stage.outputs)),
         }
 
-    def is_finished(self, stage: Stage) -> bool:
-        path = self.records / f"{stage.name}.json"
-        return path.exists() and json.loads(path.read_text()) == self.record(stage)
+    def made(self, stage: Stage) -> dict[str, str]:
+        return {"outputs": digest(self.paths(stage.outputs))}
 
     def run(self, stage: Stage) -> None:
-        if self.is_finished(stage):
+        path, made_from = self.records / f"{stage.name}.json", self.made_from(stage)
+        recorded = json.loads(path.read_text()) if path.exists() else made_from
+        if recorded == {**made_from, **self.made(stage)}:
             print(f"[{stage.name}] finished before", flush=True)
             return
         started = time.monotonic()
         print(f"[{stage.name}] {stage.script} {' '.join(self.options(stage))}", flush=True)
+        if not made_from.items() <= recorded.items():
+            self.forget(stage)
+        write_record(path, made_from)
         words = [word.format(**self.places) for word in stage.arguments]
         subprocess.run([sys.executable, str(HERE / stage.script), *words, *self.options(stage)], check=True)
-        path = self.records / f"{stage.name}.json"
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.record(stage), indent=2) + "\n")
-        partial.replace(path)
+        write_record(path, {**made_from, **self.made(stage)})
         print(f"[{stage.name}] done in {time.monotonic() - started:.0f} s", flush=True)
+
+    def forget(self, stage: Stage) -> None:
+        """Deletes what was made, or begun, from something else: a training would go on from its checkpoint."""
+        from training_loop import checkpoint_of
+
+        for output in self.paths(stage.outputs):
+            for path in (output, checkpoint_of(output)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def write_record(path: Path, record: dict[str, str]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    partial.replace(path)
 
 
 def install(built: Path, pack: Path) -> None:

@@ -27,7 +27,7 @@ from creatures.attributes import ATTRIBUTES, NAMES, from_indices, sample_creatur
 from creatures.texts import describe, pick_names, training_text
 from encoder_data import PREPROCESSOR, disturb, to_pixel_values
 from opt_prompt import PROMPT, write_prompt
-from training_loop import Plan, Step, add_options, choose, train
+from training_loop import Plan, Step, add_options, checkpoint_of, choose, train
 
 CLASSES = [len(values) for values in ATTRIBUTES.values()]
 IGNORED = -100
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--drawings", type=Path, help="blip2: .npz of the stream 'diffusion'")
     add_options(parser, steps=1000, batch=32)
     arguments = parser.parse_args()
-    out, checkpoint = arguments.out, arguments.out.with_name(f"{arguments.out.name}.checkpoint")
+    out, checkpoint = arguments.out, checkpoint_of(arguments.out)
     tokenizer = train_tokenizer()
     tokenizer.save_pretrained(out)
     plan = Plan(arguments.steps, 2e-3, betas=(0.9, 0.98), ema_decay=0.99, checkpoint_seconds=arguments.checkpoint_seconds)

@@ -18,7 +18,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from creatures.attributes import ATTRIBUTES, NAMES, sample_creature
 from creatures.texts import training_text
-from training_loop import Plan, Step, add_options, train
+from training_loop import Plan, Step, add_options, checkpoint_of, train
 
 CLASSES = [len(values) + 1 for values in ATTRIBUTES.values()]  # one more: not named
 WIDTH = 128
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the text encoder to write")
     add_options(parser, steps=1000, batch=32)
     arguments = parser.parse_args()
-    checkpoint = arguments.out.with_name(f"{arguments.out.name}.checkpoint")
+    checkpoint = checkpoint_of(arguments.out)
     plan = Plan(arguments.steps, 1.5e-3, betas=(0.9, 0.98), checkpoint_seconds=arguments.checkpoint_seconds)
     reader = train(TextTask(arguments.tokenizer, arguments.batch), plan, checkpoint)
     with torch.no_grad():

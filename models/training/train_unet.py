@@ -24,7 +24,7 @@ from creatures.attributes import from_indices
 from creatures.texts import training_text
 from encoder_data import to_pixel_values
 from train_text_encoder import WIDTH, encode
-from training_loop import Plan, Step, add_bf16, add_options, choose, train
+from training_loop import Plan, Step, add_bf16, add_options, checkpoint_of, choose, train
 
 EMPTY_SHARE = 0.1
 SNR_CAP = 5.0
@@ -114,7 +114,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     vae = AutoencoderKL.from_pretrained(arguments.vae, low_cpu_mem_usage=False).eval()
-    checkpoint = arguments.out.with_name("unet.checkpoint")
+    checkpoint = checkpoint_of(arguments.out)
     latents = arguments.out.with_name("latents.npy")
     np.save(latents, encode_pictures(vae, np.load(arguments.drawings)["pictures"]).numpy())
     task = UnetTask(

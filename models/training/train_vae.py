@@ -23,7 +23,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from encoder_data import to_pixel_values
-from training_loop import Plan, Step, add_bf16, add_options, choose, train
+from training_loop import Plan, Step, add_bf16, add_options, checkpoint_of, choose, train
 
 KL_WEIGHT = 5e-4
 LATENT_CHANNELS = 8
@@ -146,7 +146,7 @@ def main() -> None:
     add_bf16(parser)
     parser.add_argument("--decoder-of", type=Path, help="VAE whose decoder goes on with noise on the latents")
     arguments = parser.parse_args()
-    checkpoint = arguments.out.with_name(f"{arguments.out.name}.checkpoint")
+    checkpoint = checkpoint_of(arguments.out)
     plan = Plan(arguments.steps, 1e-3 if arguments.decoder_of else 2e-3, weight_decay=1e-4, checkpoint_seconds=arguments.checkpoint_seconds)
     if arguments.decoder_of:
         task = DecoderTask(arguments.decoder_of, arguments.drawings, arguments.batch, arguments.bf16)

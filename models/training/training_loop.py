@@ -59,6 +59,11 @@ class Plan:
         return self.learning_rate * min(1, step / self.warmup) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
 
 
+def checkpoint_of(out: Path) -> Path:
+    """Where the training of what will lie in `out` keeps its checkpoint."""
+    return out.with_name(f"{out.name}.checkpoint")
+
+
 def train(task: Task, plan: Plan, checkpoint: Path) -> nn.Module:
     """Trains to the end, from `checkpoint` where one lies, and returns the moving average of the weights.
 

@@ -1,9 +1,9 @@
-/** The training loop of the bundled pack: a training that is killed goes on from its checkpoint to the same weights. */
+/** Making the bundled pack: a training that is killed goes on from its checkpoint to the same weights, and a stage of other makings does not. */
 import { jest } from '@jest/globals';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { ROOT, scratch } from '../support/cli.js';
@@ -40,4 +40,31 @@ test('a training that is killed ends with the weights of one that was not', asyn
   expect(await once(train('killed'), 'close')).toEqual([0, null]);
   expect(existsSync(checkpoint)).toBe(false);
   expect(weights('killed')).toBe(weights('whole'));
+});
+
+test('a stage goes on where it was interrupted, and begins anew where it is made from something else', () => {
+  const [build, record, checkpoint] = [
+    join(folder, 'build'),
+    join(folder, 'build/records/tokenizer.json'),
+    join(folder, 'build/tokenizer.checkpoint'),
+  ];
+  const made = () => {
+    const { stdout, stderr } = spawnSync(python(), ['build_all.py', '--smoke', '--build', build, '--until', 'tokenizer'], {
+      cwd: join(ROOT, 'models/training'),
+      encoding: 'utf8',
+    });
+    return stdout + stderr;
+  };
+  expect(made()).toContain('[tokenizer] done');
+  expect(made()).toContain('[tokenizer] finished before');
+  const finished = JSON.parse(readFileSync(record, 'utf8')) as Record<string, string>;
+  const { outputs: _, ...begun } = finished;
+  writeFileSync(checkpoint, 'of the one that was interrupted');
+  writeFileSync(record, JSON.stringify(begun));
+  expect(made()).toContain('[tokenizer] done');
+  expect(existsSync(checkpoint)).toBe(true);
+  writeFileSync(record, JSON.stringify({ ...begun, code: 'another' }));
+  expect(made()).toContain('[tokenizer] done');
+  expect(existsSync(checkpoint)).toBe(false);
+  expect(JSON.parse(readFileSync(record, 'utf8'))).toEqual(finished);
 });

@@ -1,6 +1,6 @@
 import { worstCaseImages } from '../core/item-plan.js';
-import { feedbackColumns, type BudgetRecipe } from '../core/recipe.js';
-import type { Digest, ItemRecord } from '../core/types.js';
+import { feedbackColumns, trainedOnByModel, type BudgetRecipe } from '../core/recipe.js';
+import type { ItemRecord } from '../core/types.js';
 import { buildIndex, readDataset, restoreRows, sampleRows, type BuildIndexInput } from '../engine/datasets/index.js';
 import type { IndexSummary, LedgerRow } from '../engine/storage/index.js';
 import type { RunContext } from './services.js';
@@ -40,7 +40,7 @@ async function indexInput(run: RunContext): Promise<BuildIndexInput> {
   const { manifest, files, store } = run;
   const { dataset, seed } = manifest.recipe;
   const read = await readDataset(manifest.datasetUri, dataset, '/', feedbackColumns(manifest.recipe));
-  return { entries: sampleRows(read.entries, dataset), store, runFiles: files, seed, trainedOn: trainedOn(run) };
+  return { entries: sampleRows(read.entries, dataset), store, runFiles: files, seed, trainedOn: trainedOnByModel(manifest) };
 }
 
 /** The next items of a selection, as many as fit into a payload. */
@@ -76,10 +76,6 @@ function isSelected(selection: ReadIndexPageInput['selection'], key: string, rec
     case 'items':
       return selection.keys.includes(key);
   }
-}
-
-function trainedOn({ manifest }: RunContext): Record<string, Set<Digest>> {
-  return Object.fromEntries(Object.entries(manifest.models).map(([name, model]) => [name, new Set(model.trainedOn)]));
 }
 
 /** What the recipe's budget leaves after all attempts so far, also those that came to nothing or belong to items that did not end. */

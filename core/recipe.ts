@@ -232,6 +232,11 @@ export interface RunManifest {
   createdAt: string;
 }
 
+/** The items that each model of a run was trained on, by their true images. */
+export function trainedOnByModel({ models }: Pick<RunManifest, 'models'>): Record<string, Set<Digest>> {
+  return Object.fromEntries(Object.entries(models).map(([name, { trainedOn }]) => [name, new Set(trainedOn)]));
+}
+
 /** Model folders that a feedback source reads, by the recipe's field; empty where it runs none. */
 export function feedbackModels(feedback: FeedbackRecipe | null): Record<string, string> {
   switch (feedback?.source) {

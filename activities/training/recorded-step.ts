@@ -36,8 +36,8 @@ export async function trainingStep(
   }
   const { kind } = manifest.recipe;
   const { parameters } = gridCells(manifest.recipe)[cell]!;
-  // How often it is saved changes nothing, nor does which of several like devices it runs on.
-  const { checkpointSteps: _, device, precision, ...params } = parameters;
+  // How often it is saved changes nothing, nor does what is computed again, nor which of several like devices it runs on.
+  const { checkpointSteps: _, gradientCheckpointing: __, device, precision, ...params } = parameters;
   const keyInput: StepKeyInput = {
     step,
     stepVersion: VERSION,

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { sha256Hex } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import type { TrainingParameters } from '../../core/training.js';
+import type { Digest } from '../../core/types.js';
+import { modelDigest } from '../../engine/inference/index.js';
 import {
   endLeftover,
   refusalText,
@@ -40,6 +42,7 @@ export interface WorkFolder {
  * Makes a folder for an activity, and removes it when `work` is through. Each attempt has its own: one that was given up may still be at its end when the
  * next one works. What attempts before this one have left, a running program above all, is ended and removed first.
  * @param name of what is done, unique in the training
+ * @throws InvalidInput where this worker's models are others than those that the training was started with
  */
 export async function inWorkFolder<T>(
   services: ActivityServices,
@@ -49,6 +52,7 @@ export async function inWorkFolder<T>(
   parameters: TrainingParameters,
   work: (folder: WorkFolder) => Promise<T>,
 ): Promise<T> {
+  for (const model of [manifest.base, manifest.imageEncoder]) if (model) await requireSame(services.here(model.path), model.digest);
   const attempts = join(
     tmpdir(),
     `refineloop-training-${userInfo().uid}`,
@@ -79,6 +83,15 @@ export async function inWorkFolder<T>(
   } finally {
     await removeFolder(folder);
   }
+}
+
+/** A worker has its own copy of a model. @throws InvalidInput where that is another one */
+async function requireSame(folder: string, expected: Digest): Promise<void> {
+  const digest = await modelDigest(folder);
+  if (digest === expected) return;
+  throw new InvalidInput(
+    `${folder} of this worker (${digest}) is not the model that the training was started with (${expected}): copy that one here`,
+  );
 }
 
 const configOf = (folder: string): string => join(folder, 'config.json');

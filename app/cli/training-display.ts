@@ -19,7 +19,9 @@ export function trainingLines({ trainingId, state, cells, elapsedSeconds, etaSec
       pc.bold(trainingId),
       state,
       `elapsed ${seconds(elapsedSeconds)}`,
-      ...(state === 'running' && cells.every(({ step, totalSteps }) => step > 0 && step === totalSteps) ? ['export and measurement'] : []),
+      ...(state === 'running' && cells.every((cell) => cell.state === 'trained' || cell.state === 'failed')
+        ? ['export and measurement']
+        : []),
       ...(etaSeconds === null ? [] : [`at most about ${seconds(etaSeconds)} left`]),
     ].join('  '),
     ...busy.slice(0, MOST_CELLS).map((cell) => cellLine(cell, cells.length > 1, cell.cell === chosen)),

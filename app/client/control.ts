@@ -53,13 +53,15 @@ async function onOpenRun(run: RunName, act: () => Promise<unknown>): Promise<voi
   }
 }
 
-/** @throws InvalidInput naming the runs that are there */
+/** @throws InvalidInput naming the runs and trainings that are there */
 export async function requireRun({ storeUri, runId }: RunName): Promise<void> {
   const store = await openStore(storeUri);
   if (await store.run(runId).readManifest()) return;
   const runs = await store.listRuns();
   const known = runs.length === 0 ? 'there are no runs in it' : `known runs: ${runs.join(', ')}`;
-  throw new InvalidInput(`no run ${runId} in ${storeUri}; ${known}. Another store is named with --store`);
+  const trainings = await store.listTrainings();
+  const trained = trainings.length === 0 ? '' : `; trainings: ${trainings.join(', ')}`;
+  throw new InvalidInput(`no run ${runId} in ${storeUri}; ${known}${trained}. Another store is named with --store`);
 }
 
 /** Items that a retry would take up: all that failed or were cancelled, or those named. */

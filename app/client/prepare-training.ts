@@ -37,17 +37,18 @@ export interface PrepareTrainingOptions {
 export async function prepareTraining(loaded: LoadedTrainingRecipe, options: PrepareTrainingOptions = {}): Promise<PreparedTraining> {
   const { trainingId, trainer } = options;
   const { recipe, storeUri, out, resolvePath } = loaded;
-  const at = (field: string) => (error: unknown) => {
-    if (error instanceof InvalidInput) throw new InvalidInput(`${loaded.file}: ${field}: ${error.message}`, { cause: error });
-    throw error;
-  };
+  const at =
+    (...path: string[]) =>
+    (error: unknown) => {
+      throw error instanceof InvalidInput ? loaded.refusal(path, error.message) : error;
+    };
   await requireReplaceable(out, recipe.name).catch(at('out'));
-  const base = await baseModel(resolvePath(recipe.base)).catch(at('model.base'));
+  const base = await baseModel(resolvePath(recipe.base)).catch(at('model', 'base'));
   const imageEncoder =
-    recipe.imageEncoder === null ? null : await encoder(resolvePath(recipe.imageEncoder)).catch(at('model.image_encoder'));
+    recipe.imageEncoder === null ? null : await encoder(resolvePath(recipe.imageEncoder)).catch(at('model', 'image_encoder'));
   const code = (await trainerProgram(trainer)).digest;
   const store = await openStore(storeUri);
-  const { data, notes } = await feedbackSet(store, loaded).catch(at('data'));
+  const { data, notes } = await feedbackSet(store, loaded).catch(at('data', 'run' in recipe.data ? 'run' : 'feedback_set'));
   const what = {
     formatVersion: 1 as const,
     recipe,
@@ -82,7 +83,8 @@ async function requireReplaceable(out: string, name: string): Promise<void> {
 }
 
 async function baseModel(path: string): Promise<TrainingManifest['base']> {
-  if (!(await isFile(join(path, 'config.json')))) {
+  if (!(await isThere(path))) throw new InvalidInput(`there is no folder ${path}`);
+  if (!(await isThere(join(path, 'config.json')))) {
     throw new InvalidInput(`${path} is no model folder as transformers saves it: it has no config.json`);
   }
   if (!(await readdir(path)).some((file) => /\.(safetensors|bin)$/.test(file))) {
@@ -95,9 +97,10 @@ async function baseModel(path: string): Promise<TrainingManifest['base']> {
   return { path, digest: await modelDigest(path), licence, trainedOn: pack?.trainedOn.digests ?? [] };
 }
 
-const isFile = (path: string): Promise<boolean> => stat(path).then((found) => found.isFile(), () => false); // prettier-ignore
+const isThere = (path: string): Promise<boolean> => stat(path).then(() => true, () => false); // prettier-ignore
 
 async function encoder(path: string): Promise<TrainingManifest['imageEncoder']> {
+  if (!(await isThere(path))) throw new InvalidInput(`there is no folder ${path}`);
   await checkModelFolder(path, 'vit-mae');
   return { path, digest: await modelDigest(path) };
 }

@@ -99,6 +99,7 @@ function secondsLeft(progress: ReadonlyArray<CellProgress | undefined>): number 
   const paced = progress.find((cell) => cell && cell.step > cell.resumedFrom);
   if (!paced) return null;
   const pace = (Date.parse(paced.updatedAt) - Date.parse(paced.startedAt)) / 1000 / (paced.step - paced.resumedFrom);
-  const steps = progress.reduce((sum, cell) => sum + (cell ? Math.max(0, cell.totalSteps - cell.step) : paced.totalSteps), 0);
+  const left = (cell: CellProgress) => (cell.state === 'running' ? Math.max(0, cell.totalSteps - cell.step) : 0);
+  const steps = progress.reduce((sum, cell) => sum + (cell ? left(cell) : paced.totalSteps), 0);
   return steps === 0 ? null : pace * steps; // What comes after the last step takes its time as well.
 }

@@ -3,7 +3,7 @@ import { MAX_CELLS, gridCells, promptTemplate, type TrainingRecipe } from '../..
 import { schemaFindings, type Finding } from './issue-text.js';
 import { findStore, located, readText } from './load-recipe.js';
 import { RecipeError } from './recipe-error.js';
-import { readRecipeSource } from './recipe-source.js';
+import { readRecipeSource, type FieldPath } from './recipe-source.js';
 import { trainingSchema, type TrainingShape } from './training-schema.js';
 
 /** A training recipe that passed every check, and where it came from. */
@@ -16,6 +16,8 @@ export interface LoadedTrainingRecipe {
   file: string;
   /** The absolute form of a path as it stands in the recipe. */
   resolvePath(path: string): string;
+  /** What is wrong with a field, with file and line. */
+  refusal(path: FieldPath, message: string): RecipeError;
 }
 
 /**
@@ -34,7 +36,8 @@ export async function loadTrainingRecipe(file: string, overrides: string[] = [])
   const issues = [...located(findings, source), ...source.issues];
   if (issues.length > 0 || !parsed.success || !store || 'problem' in store) throw new RecipeError(issues);
   const resolvePath = (path: string) => resolve(baseDir, path);
-  return { recipe: toTrainingRecipe(parsed.data), out: resolvePath(parsed.data.out), storeUri: store.uri, file, resolvePath };
+  const refusal = (path: FieldPath, message: string) => new RecipeError(located([{ path, message }], source));
+  return { recipe: toTrainingRecipe(parsed.data), out: resolvePath(parsed.data.out), storeUri: store.uri, file, resolvePath, refusal };
 }
 
 /** Checks that no single field can fail. */

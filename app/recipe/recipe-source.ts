@@ -85,7 +85,9 @@ type Applied = { path: FieldPath } | { field: string; message: string };
 
 function applyOverride(root: Record<string, unknown>, override: string): Applied {
   const equals = override.indexOf('=');
-  const keys = (equals < 0 ? override : override.slice(0, equals)).trim().split('.');
+  const field = (equals < 0 ? override : override.slice(0, equals)).trim();
+  // What a grid goes over is a field's dotted name.
+  const keys = field.startsWith('grid.') ? ['grid', field.slice('grid.'.length)] : field.split('.');
   if (equals < 0 || keys.some((key) => key === '')) {
     return { field: '', message: 'expected key=value with a dotted key, as in `--set generator.num_inference_steps=20`' };
   }

@@ -90,10 +90,13 @@ function lookVerdict(arm: ArmResult, { primary }: ResultsDocument): string[] {
     : [`${arm.name} was not seen to look: its feedback gains no more with the item’s own picture than with another item’s (${by}).`];
 }
 
+/** A loss that is higher by less than this share is no worse. */
+const LEAST_LOOKING = 0.005;
+
 function lossVerdict({ name, training }: ArmResult): string[] {
   const { validationLoss: own, validationLossWithAnotherItemsPicture: others } = training ?? {};
   if (own === undefined || others === undefined) return [];
-  return others > own
+  return others > own * (1 + LEAST_LOOKING)
     ? []
     : [
         `${name} did not learn to look: its validation loss is no worse with another item’s picture (${own.toFixed(3)} and ${others.toFixed(3)}).`,

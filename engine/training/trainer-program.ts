@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import { memoized } from '../../core/memoized.js';
@@ -65,11 +66,16 @@ const PYTHON_ENV = 'scripts/python-env.mjs';
 /**
  * The interpreter that is named, else that of the pinned environment in the user's cache, which is made where it is missing: 6 GB, one to three minutes.
  * @param say told what it does
- * @throws InvalidInput where it cannot be made
+ * @throws InvalidInput where it cannot be made, or the one that is named cannot be run
  */
 export async function trainerPython(named: string | undefined, say: (line: string) => void = () => {}): Promise<string> {
-  if (named !== undefined) return named;
-  return inPinnedEnvironment(say);
+  if (named === undefined) return inPinnedEnvironment(say);
+  await promisify(execFile)(named, ['--version']).catch((error: Error) => {
+    throw new InvalidInput(`${named} is no Python that can be run here (${error.message}): mend --python or REFINELOOP_PYTHON`, {
+      cause: error,
+    });
+  });
+  return named;
 }
 
 /** The interpreter of the pinned environment; `null` where that is not made yet. Makes nothing. */

@@ -24,6 +24,7 @@ test('a pack that was trained on an item of the run leaves that item out', async
   const generator = { model: join(pack, 'diffusion'), num_inference_steps: 1, guidance_scale: 1 };
   const recipe = writeRecipe(folder, { arms: [CONTROL, WRITTEN], more: { generator } });
   const store = ['--store', join(folder, 'store')];
+  expect(await cliJson(['plan', recipe, ...store])).toMatchObject({ items: 3, trainedOn: 1, detectableGain: { n: 2 } });
   await cliJson(['run', recipe, '--run', 'seen', ...store]);
   const report = await cliJson<ResultsDocument>(['report', 'seen', ...store]);
   expect(report.excluded).toEqual([{ id: 'creature-0602', reason: `trained on by ${join(pack, 'diffusion')}` }]);

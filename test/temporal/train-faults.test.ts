@@ -1,6 +1,7 @@
 /** Trainings whose workers are killed, stopped and gone, and which are cancelled: real processes, real signals. */
 import { jest } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
+import { appendFileSync, cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { findTemporalCli } from '#temporal-cli';
 import type { TrainingStatus } from '../../app/client/training-status.js';
@@ -9,6 +10,7 @@ import { openStore } from '../../engine/storage/index.js';
 import { cliJson, scratch, startCli, type RunningCli } from '../support/cli.js';
 import { Cluster } from '../support/cluster.js';
 import { processesNaming, until } from '../support/processes.js';
+import { PACK } from '../support/small-recipe.js';
 import { TRAINER, writeTraining, type SmallTraining } from '../support/small-training.js';
 
 jest.setTimeout(300_000);
@@ -129,6 +131,22 @@ test('a worker that is stopped leaves a checkpoint, and the next one goes on fro
   expect((await (await training.files()).readProgress(0))!.resumedFrom).toBe(left);
   next.signal('SIGTERM');
   await next.ended;
+});
+
+test('a worker with another model under the same name does not train on it', async () => {
+  const base = join(scratch(), 'base');
+  cpSync(join(PACK, 'opt-untuned'), base, { recursive: true });
+  const training = new Training('another-base', { more: { model: { source: 'opt', base, image_encoder: join(PACK, 'vit-mae') } } });
+  await training.start();
+  appendFileSync(join(base, 'model.safetensors'), 'another');
+  const worker = await startTrainer({});
+  await until('it has failed', async () => (await training.status()).state === 'failed');
+  expect((await training.status()).failure).toMatchObject({
+    type: 'InvalidInput',
+    message: expect.stringMatching(/base of this worker \(sha256:.* is not the model/),
+  });
+  worker.signal('SIGTERM');
+  await worker.ended;
 });
 
 test('of a grid the setting of the lowest validation loss is taken, each trained on the queue for it', async () => {

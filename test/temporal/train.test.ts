@@ -102,6 +102,8 @@ describe('what cannot be trained is refused before anything is started', () => {
     });
     expect(together).toMatchObject({ code: 2, stderr: expect.stringMatching(/data\.feedback_set: give either run or feedback_set/) });
     expect(together.stderr).toMatch(/model\.image: is of `opt`/);
+    const grid = await refused({}, '--set', 'grid.lora.r=[0]');
+    expect(grid).toMatchObject({ code: 2, stderr: expect.stringMatching(/--set grid\.lora\.r=\[0\]: grid\.lora\.r\[0\]: expected/) });
     const turned = await refused({}, '--set', 'model.prompt=See {image} of {caption}.');
     expect(turned).toMatchObject({
       code: 2,
@@ -110,7 +112,15 @@ describe('what cannot be trained is refused before anything is started', () => {
   });
 
   test('a base, a feedback set and a folder for the pack that are none', async () => {
-    expect(await refused({}, '--set', 'model.base=./nowhere')).toMatchObject({ code: 2, stderr: expect.stringContaining('model.base') });
+    const nowhere = { model: { source: 'opt', base: './nowhere', image_encoder: join(PACK, 'vit-mae') } };
+    expect((await refused(nowhere)).stderr).toMatch(/training\.yaml:8: model\.base: there is no folder .*nowhere$/m);
+    const run = await refused({ data: { run: 'none' } });
+    expect(run).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/training\.yaml:4: data\.run: there is no run none in .*; known runs: none$/m),
+    });
+    const python = await cli(['train', writeTraining(scratch()), ...TRAINER.slice(0, 2), '--python', './no-python']);
+    expect(python).toMatchObject({ code: 2, stderr: expect.stringContaining('./no-python is no Python that can be run here') });
     const exported = await refused({}, '--set', `model.base=${join(PACK, 'opt')}`);
     expect(exported).toMatchObject({
       code: 2,
@@ -119,7 +129,7 @@ describe('what cannot be trained is refused before anything is started', () => {
     const set = await refused({ data: { feedback_set: './other' } });
     expect(set).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/data: .*feedback-set\.json is missing: expected a feedback set as/),
+      stderr: expect.stringMatching(/data\.feedback_set: .*feedback-set\.json is missing: expected a feedback set as/),
     });
     const full = await refused({ out: '.' });
     expect(full).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty and holds no pack of an earlier training') });

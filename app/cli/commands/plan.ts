@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ActivityServices } from '../../../activities/services.js';
 import { recallItem } from '../../../activities/recall.js';
-import { feedbackColumns } from '../../../core/recipe.js';
+import { feedbackColumns, trainedOnByModel } from '../../../core/recipe.js';
 import { itemPlan, worstCaseImages } from '../../../core/item-plan.js';
 import { buildIndex, readDataset, sampleRows } from '../../../engine/datasets/index.js';
 import { detectableGain } from '../../../engine/metrics/index.js';
@@ -23,7 +23,10 @@ export interface RunPlan {
   images: { worstCase: number; recorded: number };
   steps: { recorded: number };
   seconds: number | null;
-  usd: number;
+  /** `null`: an arm calls a provider, and what it asks for is known when it is called. */
+  usd: number | null;
+  /** Items that a model of the recipe was trained on: they run, and stand in no mean. */
+  trainedOn: number;
   /** The smallest mean gain that n items show with 80% power at 5%, in standard deviations of the paired differences. */
   detectableGain: { n: number; standardDeviations: number | null };
 }
@@ -49,7 +52,11 @@ export function planCommand(program: Command): void {
     print(
       `time       ${plan.seconds === null ? 'not known before a first run on this store' : `about ${seconds(plan.seconds)} of device time`}`,
     );
-    print('cost       0 USD: every model is local');
+    print(
+      `cost       ${plan.usd === null ? 'not known before: an arm calls a provider; see `budget.usd`' : '0 USD: every model is local'}`,
+    );
+    if (plan.trainedOn > 0)
+      print(`left out   ${plan.trainedOn} items that a model of the recipe was trained on: they run, and stand in no mean`);
     print(
       `n=${gain.n}: ${gain.standardDeviations === null ? 'too few items for a test' : `a mean gain of ${gain.standardDeviations.toFixed(2)} standard deviations of the paired differences is found with 80% power`}`,
     );
@@ -69,14 +76,15 @@ export async function planRun({ manifest, storeUri }: PreparedRun): Promise<RunP
       store: index,
       runFiles: files,
       seed: recipe.seed,
-      trainedOn: {},
+      trainedOn: trainedOnByModel(manifest),
     });
     const plan = itemPlan(recipe);
     const ledger = index.ledgerWriter(manifest.runId, 'plan');
     const services = new ActivityServices({ worker: 'plan', host: null });
-    const counts = { images: 0, steps: 0 };
+    const counts = { images: 0, steps: 0, trainedOn: 0 };
     for (let offset = 0; offset < items; offset++) {
-      const { id, key } = await files.readIndexed(offset);
+      const { id, key, trainedOn } = await files.readIndexed(offset);
+      if (trainedOn.length > 0) counts.trainedOn += 1;
       const item = { run: { runId: manifest.runId, store: storeUri }, offset, id, key };
       const { recalled } = await recallItem(services, { manifest, plan, store, files, ledger }, item);
       counts.images += Object.keys(recalled).filter((name) => name.endsWith('/generate')).length;
@@ -92,8 +100,9 @@ export async function planRun({ manifest, storeUri }: PreparedRun): Promise<RunP
       images: { worstCase, recorded: counts.images },
       steps: { recorded: counts.steps },
       seconds: perImage === null ? null : Math.round(perImage * (worstCase - counts.images)),
-      usd: 0,
-      detectableGain: { n: items, standardDeviations: detectableGain(items) },
+      usd: recipe.arms.some(({ feedback }) => feedback && 'price' in feedback) ? null : 0,
+      trainedOn: counts.trainedOn,
+      detectableGain: { n: items - counts.trainedOn, standardDeviations: detectableGain(items - counts.trainedOn) },
     };
   } finally {
     await rm(scratch, { recursive: true, force: true });

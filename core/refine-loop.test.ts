@@ -145,6 +145,11 @@ test.each([
   expect(outcome.state).toBe(state);
 });
 
+test('an item on which no oracle wrote is not uncurable', async () => {
+  const outcome = await refineLoop(PLAN, { ...ITEM, feedbackRounds: { written: 0, placebo: 2 } }, steps([]));
+  expect(outcome.state).toBe('unchanged');
+});
+
 test('an item improves by an arm that did not see the true image', async () => {
   const arms = [CONTROL, { ...WRITTEN, oracle: false }];
   const outcome = await refineLoop(

@@ -16,7 +16,8 @@ export function itemState(plan: ItemPlan, arms: ArmOutcome[]): ItemState {
   const improved = (arm: ArmPlan) => mean(outcomes(arm).map((a) => primaryGain(plan, a.rounds, a.rounds.length - 1))) > minGain;
   const writers = plan.arms.filter((arm) => arm.source !== null && arm.source !== 'shuffled');
   if (writers.some((arm) => !arm.oracle && improved(arm))) return 'improved';
-  const oracles = writers.filter((arm) => arm.oracle);
+  // One that wrote nothing on this item, or was not asked, has not failed to cure it.
+  const oracles = writers.filter((arm) => arm.oracle && outcomes(arm).some(({ rounds }) => rounds.length > 1));
   const draws = plan.arms.filter((arm) => arm.source === null).flatMap(outcomes);
   const anyDrawImproved = draws.some((a) => a.rounds.some((_, round) => primaryGain(plan, a.rounds, round) > minGain));
   if (oracles.length > 0 && !oracles.some(improved) && !anyDrawImproved) return 'uncurable';

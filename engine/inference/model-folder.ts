@@ -1,32 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { z } from 'zod';
 import { canonicalJson, digestOf } from '../../core/content-hash.js';
 import { InvalidInput } from '../../core/errors.js';
 import type { Digest } from '../../core/types.js';
-import { readChatTemplate } from './language/chat-template.js';
-import { readModelConfig } from './model-json.js';
-import {
-  exportCommand,
-  graphPaths,
-  graphProblem,
-  LAYOUTS,
-  SAFETY_CHECKER,
-  SECOND_TEXT_ENCODER,
-  SOFT_PROMPT,
-  TEXT_ENCODER,
-  TOKEN_READER,
-  VAE_ENCODER,
-  VARIANTS,
-  type Graph,
-  type ModelKind,
-  type ModelUse,
-} from './model-layouts.js';
-import { readOnnxFile, weightBytes, type OnnxFile } from './onnx-file.js';
-import { loadOptPrompt } from './opt-prompt.js';
+import { graphPaths } from './model-layouts.js';
 
 /** Beside a model and without effect on what it computes. Files and folders that begin with a dot are left out too. */
 const NO_PART_OF_THE_MODEL = /^(readme|licen[cs]e|notice|changelog)(\.|$)|\.md$/i;
@@ -90,123 +70,4 @@ export async function onnxFile(folder: string, ...names: [string, ...string[]]):
     if (found?.isFile()) return join(folder, path);
   }
   throw new InvalidInput(`${join(folder, paths[0]!)} is missing: export or copy the model folder again`);
-}
-
-const OF_LOWER_PRECISION = new RegExp(`(${VARIANTS.slice(1).join('|')})\\.onnx$`);
-
-/** What a folder must have. */
-interface Needs {
-  graphs: Graph[];
-  /** Each, or of alternatives in a list one. */
-  files: (string | string[])[];
-  /** What else is wrong with it. */
-  problems: string[];
-}
-
-/**
- * What keeps a folder from being a model of this kind: files that are missing, graphs of another kind, weights that are missing or cut short. Empty: it
- * is whole.
- */
-export async function modelProblems(folder: string, kind: ModelKind, uses: readonly ModelUse[] = []): Promise<string[]> {
-  const present = await modelFiles(folder);
-  const unreadable = (error: Error): Needs[] => [{ ...NOTHING, problems: [error.message] }];
-  const own = Promise.all([ownNeeds(folder, kind, present), ...uses.map((use) => USES[use](folder))]).catch(unreadable);
-  const needs = [{ ...LAYOUTS[kind], problems: [] }, ...(await own)];
-  const problems: string[] = [];
-  const pick = (choices: string[]): string | undefined => {
-    const found = choices.find((file) => present.includes(file));
-    if (found === undefined) problems.push(`${choices.filter((file) => !OF_LOWER_PRECISION.test(file)).join(' or ')} is missing`);
-    return found;
-  };
-  for (const file of needs.flatMap(({ files }) => files)) pick([file].flat());
-  const graphs = await readGraphs(folder, present, problems);
-  const places = new Set<string>();
-  for (const graph of needs.flatMap((one) => one.graphs)) {
-    const path = pick(graphPaths(...graph.names));
-    const read = path === undefined ? undefined : graphs.get(path);
-    const problem = read && graphProblem(graph, read);
-    if (problem) problems.push(`${path} ${problem}: it is of another kind or was exported otherwise`);
-    if (path !== undefined) places.add(dirname(path));
-  }
-  if (LAYOUTS[kind].together && places.size > 1)
-    problems.push(`its graphs lie in ${[...places].sort().join(' and ')}: put them into one folder`);
-  return [...problems, ...needs.flatMap((one) => one.problems)];
-}
-
-/** All graphs that can be read; what is wrong with the others, or with weights beside them, is added to the problems. */
-async function readGraphs(folder: string, present: string[], problems: string[]): Promise<Map<string, OnnxFile>> {
-  const graphs = new Map<string, OnnxFile>();
-  for (const path of present.filter((file) => file.endsWith('.onnx'))) {
-    try {
-      const read = readOnnxFile(join(folder, path));
-      graphs.set(path, read);
-      await weightBytes(join(folder, path), read);
-    } catch (error) {
-      problems.push((error as Error).message);
-    }
-  }
-  return graphs;
-}
-
-const NOTHING: Needs = { graphs: [], files: [], problems: [] };
-
-/** By use: what it needs beside the rest. */
-const USES: Record<ModelUse, (folder: string) => Needs | Promise<Needs>> = {
-  edits: () => ({ ...NOTHING, graphs: [VAE_ENCODER] }),
-  questions: async (folder) => {
-    const asks = (await readChatTemplate(folder)) !== null;
-    return {
-      ...NOTHING,
-      problems: asks
-        ? []
-        : ['it has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json), so it answers no questions'],
-    };
-  },
-};
-
-const part = z.tuple([z.string().nullable(), z.string().nullable()]).rest(z.unknown()).nullish().catch(null);
-const indexSchema = z.looseObject({ text_encoder_2: part, tokenizer_2: part });
-const encoderDecoder = z.looseObject({ is_encoder_decoder: z.boolean().nullish() });
-const configSchema = encoderDecoder.extend({ text_config: encoderDecoder.nullish() });
-const processorSchema = z.looseObject({ processor_class: z.string().nullish() });
-
-/** Processors of transformers.js that read `processor_config.json`. */
-const READS_PROCESSOR_CONFIG = /^(Idefics3|SmolVLM|Llava|Pixtral|Gemma3n?|Gemma4)Processor$/;
-
-/** What some models of a kind have beside the others: what their own configuration, or a file that is there, asks for. */
-async function ownNeeds(folder: string, kind: ModelKind, present: string[]): Promise<Needs> {
-  const read = async <T>(name: string, schema: z.ZodType<T>) =>
-    present.includes(name) ? readModelConfig(join(folder, name), schema) : schema.parse({});
-  const needs: Needs = { graphs: [], files: [], problems: [] };
-  for (const path of present) {
-    if (path.endsWith('merges.txt') && !present.includes(path.replace(/merges.txt$/, 'tokenizer.json')))
-      needs.files.push(path.replace('merges.txt', 'vocab.json'));
-  }
-  if (kind === 'text-to-image') {
-    const index = await read('model_index.json', indexSchema);
-    if (index.text_encoder_2?.[0]) needs.graphs.push(SECOND_TEXT_ENCODER);
-    if (index.tokenizer_2?.[0]) needs.files.push(['tokenizer_2/tokenizer.json', 'tokenizer_2/merges.txt']);
-    if (graphPaths(...SAFETY_CHECKER.names).some((path) => present.includes(path))) {
-      needs.graphs.push(SAFETY_CHECKER);
-      needs.files.push('feature_extractor/preprocessor_config.json');
-    }
-  }
-  if (kind === 'causal-lm') needs.graphs.push(...((await loadOptPrompt(folder)).image === 'soft' ? SOFT_PROMPT : [TOKEN_READER]));
-  if (kind === 'vision-language' || kind === 'blip2') {
-    const { is_encoder_decoder: isPair, text_config: text } = await read('config.json', configSchema);
-    if (isPair || text?.is_encoder_decoder) needs.graphs.push(TEXT_ENCODER);
-  }
-  if (kind === 'vision-language' && present.includes('preprocessor_config.json')) {
-    const { processor_class: name } = await read('preprocessor_config.json', processorSchema);
-    if (!name) needs.problems.push('preprocessor_config.json names no processor_class');
-    else if (READS_PROCESSOR_CONFIG.test(name)) needs.files.push('processor_config.json');
-  }
-  return needs;
-}
-
-/** Throws InvalidInput that lists every missing or incomplete file and how such a folder is made. */
-export async function checkModelFolder(folder: string, kind: ModelKind, uses: readonly ModelUse[] = []): Promise<void> {
-  const problems = await modelProblems(folder, kind, uses);
-  if (problems.length === 0) return;
-  throw new InvalidInput(`${folder} is no complete ${kind} model: ${problems.join('; ')}. Made by: ${exportCommand(kind)}`);
 }

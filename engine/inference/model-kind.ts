@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
-import { modelProblems } from './model-folder.js';
+import { modelProblems } from './check-model-folder.js';
 import { readModelConfig } from './model-json.js';
 import type { ModelKind } from './model-layouts.js';
 

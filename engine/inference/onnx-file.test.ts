@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { graphWithExternalData } from '../../test/support/onnx-graphs.mjs';
-import { checkModelFolder } from './model-folder.js';
+import { checkModelFolder } from './check-model-folder.js';
 import { readOnnxFile, weightBytes } from './onnx-file.js';
 import { Sessions } from './sessions.js';
 

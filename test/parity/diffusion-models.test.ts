@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { ClipTokenizer } from '../../engine/inference/clip-tokenizer.js';
-import { checkModelFolder } from '../../engine/inference/model-folder.js';
+import { checkModelFolder } from '../../engine/inference/check-model-folder.js';
 import { TextToImage, type TextToImageRequest } from '../../engine/inference/pipelines/text-to-image.js';
 import { toPng } from '../../engine/inference/picture.js';
 import { Sessions } from '../../engine/inference/sessions.js';

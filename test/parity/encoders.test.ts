@@ -1,7 +1,8 @@
 /** @jest-environment ./test/parity/onnx-environment.js */
 import { readFile } from 'node:fs/promises';
 import { Encoder } from '../../engine/inference/encoders.js';
-import { checkModelFolder, modelDigest } from '../../engine/inference/model-folder.js';
+import { checkModelFolder } from '../../engine/inference/check-model-folder.js';
+import { modelDigest } from '../../engine/inference/model-folder.js';
 import { readPack, verifyPack } from '../../engine/inference/pack.js';
 import { Sessions } from '../../engine/inference/sessions.js';
 import { datasetPath, golden, maxDifference, packPath } from './goldens.js';

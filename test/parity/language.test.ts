@@ -6,7 +6,7 @@ import type { Decoding } from '../../core/decoding.js';
 import { Blip2 } from '../../engine/inference/language/blip2.js';
 import { TextTokenizer } from '../../engine/inference/language/text-tokenizer.js';
 import { VisionLanguage } from '../../engine/inference/language/vision-language.js';
-import { checkModelFolder } from '../../engine/inference/model-folder.js';
+import { checkModelFolder } from '../../engine/inference/check-model-folder.js';
 import { OptFeedback } from '../../engine/inference/opt-feedback.js';
 import { toPng } from '../../engine/inference/picture.js';
 import { Sessions } from '../../engine/inference/sessions.js';

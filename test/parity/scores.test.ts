@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { VisionLanguage } from '../../engine/inference/language/vision-language.js';
 import { Encoder } from '../../engine/inference/encoders.js';
 import { ImageDistance } from '../../engine/inference/image-distance.js';
-import { checkModelFolder } from '../../engine/inference/model-folder.js';
+import { checkModelFolder } from '../../engine/inference/check-model-folder.js';
 import type { ModelKind } from '../../engine/inference/model-layouts.js';
 import { resizeLikePillow } from '../../engine/inference/pil-resize.js';
 import { loadPreprocessor, pixelValues } from '../../engine/inference/pixel-values.js';

@@ -6,7 +6,7 @@ import { jest } from '@jest/globals';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seedOf } from '../../core/seeds.js';
-import { checkModelFolder } from '../../engine/inference/model-folder.js';
+import { checkModelFolder } from '../../engine/inference/check-model-folder.js';
 import { InferenceHost } from '../../engine/inference/inference-host.js';
 import { cliJson, scratch } from '../support/cli.js';
 import type { RunDocument } from '../support/runs.js';

@@ -1,0 +1,158 @@
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { emptyGraph } from '../../test/support/onnx-graphs.mjs';
+import { checkModelFolder } from './check-model-folder.js';
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'models-'));
+});
+afterEach(() => rm(root, { recursive: true }));
+
+const write = async (path: string, content: string | Uint8Array = path): Promise<void> => {
+  await mkdir(dirname(join(root, path)), { recursive: true });
+  await writeFile(join(root, path), content);
+};
+
+const UNET = emptyGraph(['sample', 'timestep', 'encoder_hidden_states'], ['out_sample']);
+const GRAPHS = {
+  text_encoder: emptyGraph(['input_ids'], ['last_hidden_state']),
+  unet: UNET,
+  vae_decoder: emptyGraph(['latent_sample'], ['sample']),
+};
+const EYE = emptyGraph(['pixel_values'], ['last_hidden_state']);
+
+describe('checkModelFolder', () => {
+  test('lists every missing file and the command that makes the folder', async () => {
+    await write('m/unet/model.onnx', UNET);
+    const check = checkModelFolder(join(root, 'm'), 'text-to-image');
+    await expect(check).rejects.toMatchObject({ code: 'InvalidInput' });
+    await expect(check).rejects.toThrow(
+      /model_index.json is missing; .*unet\/config.json is missing; .*vae_decoder\/model.onnx is missing.*optimum-cli export onnx .*--task text-to-image/,
+    );
+    await expect(check).rejects.not.toThrow(/unet\/model.onnx/);
+  });
+
+  test('accepts a tokenizer as transformers 4 writes it, and names what one use needs beside', async () => {
+    for (const [part, graph] of Object.entries(GRAPHS)) await write(`m/${part}/model.onnx`, graph);
+    for (const part of ['unet', 'vae_decoder', 'scheduler/scheduler_', 'tokenizer/tokenizer_'])
+      await write(`m/${part.includes('/') ? part : `${part}/`}config.json`);
+    await write('m/model_index.json', '{}');
+    await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(
+      /: tokenizer\/tokenizer.json or tokenizer\/merges.txt is missing\. Made by/,
+    );
+    await write('m/tokenizer/merges.txt');
+    await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(/: tokenizer\/vocab.json is missing\. Made by/);
+    await write('m/tokenizer/vocab.json');
+    await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).resolves.toBeUndefined();
+    await expect(checkModelFolder(join(root, 'm'), 'text-to-image', ['edits'])).rejects.toThrow(
+      /: vae_encoder\/model.onnx is missing\. Made by/,
+    );
+  });
+
+  test('asks for what the folder says that it has: the second encoder of an SDXL, the encoder of a T5', async () => {
+    await write('m/model_index.json', JSON.stringify({ text_encoder_2: ['transformers', 'X'], tokenizer_2: ['transformers', 'Y'] }));
+    await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(
+      /tokenizer_2\/tokenizer.json or tokenizer_2\/merges.txt is missing; .*text_encoder_2\/model.onnx is missing/,
+    );
+    await write('m/config.json', JSON.stringify({ is_encoder_decoder: true }));
+    await expect(checkModelFolder(join(root, 'm'), 'blip2')).rejects.toThrow(/onnx\/encoder_model.onnx or encoder_model.onnx is missing/);
+  });
+
+  test('asks a causal language model for one graph, and one with a soft prompt for its three', async () => {
+    for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) await write(`m/${name}`, '{}');
+    await expect(checkModelFolder(join(root, 'm'), 'causal-lm')).rejects.toThrow(
+      /model: onnx\/decoder_model_merged.onnx or decoder_model_merged.onnx or onnx\/model.onnx or model.onnx is missing\. Made by/,
+    );
+    await write('m/prompt.json', '{"image": "soft"}');
+    await write('m/onnx/decoder_model.onnx', emptyGraph(['input_ids', 'past_key_values.0.key'], ['logits']));
+    await expect(checkModelFolder(join(root, 'm'), 'causal-lm')).rejects.toThrow(/decoder_model.onnx has no input inputs_embeds/);
+    await write('m/onnx/decoder_model.onnx', emptyGraph(['inputs_embeds', 'past_key_values.0.key'], ['logits']));
+    await expect(checkModelFolder(join(root, 'm'), 'causal-lm')).rejects.toThrow(
+      /model: onnx\/embed_tokens.onnx or embed_tokens.onnx is missing; onnx\/image_projection.onnx or image_projection.onnx is missing\. Made by/,
+    );
+  });
+
+  test('names a graph of another kind, by what it takes and gives', async () => {
+    await write('m/preprocessor_config.json', '{}');
+    await write('m/model.onnx', EYE);
+    await expect(checkModelFolder(join(root, 'm'), 'vit-mae')).rejects.toThrow(
+      /model.onnx has no input noise \(it has pixel_values\): it is of another kind .*export_vit_mae.py/,
+    );
+    await expect(checkModelFolder(join(root, 'm'), 'image-distance')).rejects.toThrow(/has no input image, reference/);
+    await write('m/model.onnx', emptyGraph(['pixel_values', 'noise'], ['last_hidden_state']));
+    await expect(checkModelFolder(join(root, 'm'), 'image')).rejects.toThrow(/model.onnx also takes noise: it is of another kind/);
+    await write('m/model.onnx', emptyGraph(['pixel_values'], ['logits']));
+    await expect(checkModelFolder(join(root, 'm'), 'image')).rejects.toThrow(/has no output image_embeds or .* \(it has logits\)/);
+    await write('m/model.onnx', emptyGraph(['input_ids', 'attention_mask'], ['logits']));
+    await expect(checkModelFolder(join(root, 'm'), 'causal-lm')).rejects.toThrow(
+      /has no input past_key_values\.\*.*text-generation-with-past/,
+    );
+  });
+
+  test('takes graphs of lower precision in the parts of a pipeline', async () => {
+    await write('m/unet/model_quantized.onnx', UNET);
+    await write('m/vae_decoder/model_fp16.onnx', UNET);
+    const check = checkModelFolder(join(root, 'm'), 'text-to-image');
+    await expect(check).rejects.not.toThrow(/unet\/model.onnx/);
+    await expect(check).rejects.toThrow(/vae_decoder\/model_fp16.onnx has no input latent_sample/);
+  });
+
+  describe('a vision-language model', () => {
+    const PAIR = emptyGraph(['inputs_embeds', 'past_key_values.0.key'], ['logits', 'present.0.key']);
+    beforeEach(async () => {
+      await write('m/onnx/vision_encoder.onnx', emptyGraph(['pixel_values'], ['image_features']));
+      await write('m/onnx/embed_tokens.onnx', emptyGraph(['input_ids'], ['inputs_embeds']));
+      await write('m/onnx/decoder_model_merged.onnx', PAIR);
+      await write('m/config.json', '{}');
+      await write('m/preprocessor_config.json', '{"processor_class": "Qwen2VLProcessor"}');
+      await write('m/tokenizer.json');
+      await write('m/tokenizer_config.json', '{}');
+    });
+
+    test('is asked for processor_config.json where its processor reads it', async () => {
+      await expect(checkModelFolder(join(root, 'm'), 'vision-language')).resolves.toBeUndefined();
+      await write('m/preprocessor_config.json', '{"processor_class": "SmolVLMProcessor"}');
+      await expect(checkModelFolder(join(root, 'm'), 'vision-language')).rejects.toThrow(/: processor_config.json is missing\. Made by/);
+      await write('m/preprocessor_config.json', '{}');
+      await expect(checkModelFolder(join(root, 'm'), 'vision-language')).rejects.toThrow(/names no processor_class/);
+    });
+
+    test('has its graphs in one folder, and none that is empty', async () => {
+      await rename(join(root, 'm/onnx/embed_tokens.onnx'), join(root, 'm/embed_tokens.onnx'));
+      await expect(checkModelFolder(join(root, 'm'), 'vision-language')).rejects.toThrow(
+        /its graphs lie in \. and onnx: put them into one folder/,
+      );
+      await write('m/onnx/embed_tokens.onnx', '');
+      await expect(checkModelFolder(join(root, 'm'), 'vision-language')).rejects.toThrow(
+        /embed_tokens.onnx cannot be loaded, it is corrupt/,
+      );
+    });
+
+    test.each([
+      ['chat_template.jinja', '{{ messages }}'],
+      ['chat_template.json', '{"chat_template": "{{ messages }}"}'],
+      ['tokenizer_config.json', '{"chat_template": [{"name": "default", "template": "{{ messages }}"}]}'],
+    ])('answers questions by the chat template in %s', async (file, content) => {
+      await expect(checkModelFolder(join(root, 'm'), 'vision-language', ['questions'])).rejects.toThrow(/it has no chat template/);
+      await write(`m/${file}`, content);
+      await expect(checkModelFolder(join(root, 'm'), 'vision-language', ['questions'])).resolves.toBeUndefined();
+    });
+
+    test('is told about, not stopped at, where a configuration cannot be read', async () => {
+      await write('m/config.json', 'null');
+      await rm(join(root, 'm/tokenizer.json'));
+      await expect(checkModelFolder(join(root, 'm'), 'vision-language')).rejects.toThrow(
+        /tokenizer.json is missing; .*config.json: .*expected object/,
+      );
+    });
+  });
+
+  test('accepts either file of an image encoder', async () => {
+    await write('m/preprocessor_config.json');
+    await expect(checkModelFolder(join(root, 'm'), 'image')).rejects.toThrow(/onnx\/vision_model.onnx or .*onnx\/model.onnx/);
+    await write('m/onnx/model.onnx', EYE);
+    await expect(checkModelFolder(join(root, 'm'), 'image')).resolves.toBeUndefined();
+  });
+});

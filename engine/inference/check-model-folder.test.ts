@@ -1,8 +1,10 @@
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { emptyGraph } from '../../test/support/onnx-graphs.mjs';
-import { checkModelFolder } from './check-model-folder.js';
+import { checkModelFolder, modelNotes, modelProblems } from './check-model-folder.js';
+import type { ModelKind } from './model-layouts.js';
 
 let root: string;
 beforeEach(async () => {
@@ -14,6 +16,19 @@ const write = async (path: string, content: string | Uint8Array = path): Promise
   await mkdir(dirname(join(root, path)), { recursive: true });
   await writeFile(join(root, path), content);
 };
+
+const GOLDENS = fileURLToPath(new URL('../../models/reference/goldens', import.meta.url));
+const SD1 = 'diffusion-models/sd1';
+const SCHEDULER = 'scheduler/scheduler_config.json';
+const copyGolden = (golden: string): Promise<void> => cp(join(GOLDENS, golden), join(root, 'm'), { recursive: true });
+
+/** Fields of the folder's files. */
+async function change(changes: Record<string, object>): Promise<void> {
+  for (const [path, fields] of Object.entries(changes)) {
+    const before = JSON.parse(await readFile(join(root, 'm', path), 'utf8')) as object;
+    await write(`m/${path}`, JSON.stringify({ ...before, ...fields }));
+  }
+}
 
 const UNET = emptyGraph(['sample', 'timestep', 'encoder_hidden_states'], ['out_sample']);
 const GRAPHS = {
@@ -36,8 +51,10 @@ describe('checkModelFolder', () => {
 
   test('accepts a tokenizer as transformers 4 writes it, and names what one use needs beside', async () => {
     for (const [part, graph] of Object.entries(GRAPHS)) await write(`m/${part}/model.onnx`, graph);
-    for (const part of ['unet', 'vae_decoder', 'scheduler/scheduler_', 'tokenizer/tokenizer_'])
-      await write(`m/${part.includes('/') ? part : `${part}/`}config.json`);
+    await write('m/unet/config.json', '{"sample_size": 8}');
+    await write('m/vae_decoder/config.json', '{"block_out_channels": [8]}');
+    await write('m/scheduler/scheduler_config.json', '{"_class_name": "DDIMScheduler"}');
+    await write('m/tokenizer/tokenizer_config.json');
     await write('m/model_index.json', '{}');
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(
       /: tokenizer\/tokenizer.json or tokenizer\/merges.txt is missing\. Made by/,
@@ -61,7 +78,8 @@ describe('checkModelFolder', () => {
   });
 
   test('asks a causal language model for one graph, and one with a soft prompt for its three', async () => {
-    for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) await write(`m/${name}`, '{}');
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) await write(`m/${name}`, '{}');
+    await write('m/config.json', '{"vocab_size": 9, "eos_token_id": 2}');
     await expect(checkModelFolder(join(root, 'm'), 'causal-lm')).rejects.toThrow(
       /model: onnx\/decoder_model_merged.onnx or decoder_model_merged.onnx or onnx\/model.onnx or model.onnx is missing\. Made by/,
     );
@@ -91,6 +109,72 @@ describe('checkModelFolder', () => {
     );
   });
 
+  test.each<[string, string, ModelKind, Record<string, object>, RegExp[]]>([
+    [
+      'an inpainting UNet',
+      SD1,
+      'text-to-image',
+      { 'unet/config.json': { in_channels: 9 } },
+      [/unet\/config.json: in_channels is 9, .*inpainting/],
+    ],
+    [
+      'a scheduler that draws its own noise schedule',
+      SD1,
+      'text-to-image',
+      { [SCHEDULER]: { trained_betas: [0.1] } },
+      [/scheduler_config.json: trained_betas/],
+    ],
+    [
+      'an OPT that does not say where its texts end and what its words are',
+      'paper-models/opt',
+      'causal-lm',
+      { 'config.json': { eos_token_id: null, vocab_size: null }, 'generation_config.json': { eos_token_id: null } },
+      [/config.json has no vocab_size/, /generation_config.json names no eos_token_id, nor does config.json/],
+    ],
+    [
+      'a T5 that does not say what it begins with',
+      'language-models/blip2-t5',
+      'blip2',
+      {
+        'config.json': { text_config: { is_encoder_decoder: true, eos_token_id: 1 } },
+        'generation_config.json': { decoder_start_token_id: null },
+      },
+      [/neither generation_config.json nor config.json has a decoder_start_token_id/],
+    ],
+  ])('tells of a configuration that cannot be followed: %s', async (_, golden, kind, changes, problems) => {
+    await copyGolden(golden);
+    expect(await modelProblems(join(root, 'm'), kind)).toEqual([]);
+    await change(changes);
+    expect(await modelProblems(join(root, 'm'), kind)).toEqual(problems.map((problem) => expect.stringMatching(problem) as string));
+  });
+
+  test('asks for the second encoder that the UNet of an SDXL wants, whatever model_index.json says', async () => {
+    await copyGolden('diffusion-models/sdxl');
+    await change({ 'model_index.json': { text_encoder_2: undefined, tokenizer_2: undefined } });
+    expect(await modelProblems(join(root, 'm'), 'text-to-image')).toEqual([]);
+    for (const part of ['text_encoder_2', 'tokenizer_2']) await rm(join(root, 'm', part), { recursive: true });
+    expect(await modelProblems(join(root, 'm'), 'text-to-image')).toEqual([
+      'tokenizer_2/tokenizer.json or tokenizer_2/merges.txt is missing',
+      'text_encoder_2/model.onnx is missing',
+    ]);
+  });
+
+  test('notes what a run does without, or wants to be told', async () => {
+    await copyGolden(SD1);
+    expect(await modelNotes(join(root, 'm'), 'text-to-image')).toEqual([]);
+    await change({
+      'model_index.json': { safety_checker: ['stable_diffusion', 'StableDiffusionSafetyChecker'] },
+      [SCHEDULER]: { _class_name: 'HeunDiscreteScheduler' },
+    });
+    expect(await modelProblems(join(root, 'm'), 'text-to-image')).toEqual([]);
+    expect(await modelNotes(join(root, 'm'), 'text-to-image')).toEqual([
+      expect.stringMatching(/names a safety_checker that the folder does not have, so no picture is checked/),
+      expect.stringMatching(/HeunDiscreteScheduler is not supported .*name one in the recipe: generator.scheduler/),
+    ]);
+    await cp(join(GOLDENS, 'diffusion-models/safety'), join(root, 'm'), { recursive: true });
+    expect(await modelNotes(join(root, 'm'), 'text-to-image')).toHaveLength(1);
+  });
+
   test('takes graphs of lower precision in the parts of a pipeline', async () => {
     await write('m/unet/model_quantized.onnx', UNET);
     await write('m/vae_decoder/model_fp16.onnx', UNET);
@@ -105,7 +189,7 @@ describe('checkModelFolder', () => {
       await write('m/onnx/vision_encoder.onnx', emptyGraph(['pixel_values'], ['image_features']));
       await write('m/onnx/embed_tokens.onnx', emptyGraph(['input_ids'], ['inputs_embeds']));
       await write('m/onnx/decoder_model_merged.onnx', PAIR);
-      await write('m/config.json', '{}');
+      await write('m/config.json', '{"text_config": {"eos_token_id": 2}}');
       await write('m/preprocessor_config.json', '{"processor_class": "Qwen2VLProcessor"}');
       await write('m/tokenizer.json');
       await write('m/tokenizer_config.json', '{}');

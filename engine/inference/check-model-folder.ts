@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
 import { readChatTemplate } from './language/chat-template.js';
+import { decoderStart, loadLanguageConfig, loadTextEnds, vocabularySize } from './language/text-ends.js';
 import { modelFiles } from './model-folder.js';
 import { readModelConfig } from './model-json.js';
 import {
@@ -16,12 +17,16 @@ import {
   TOKEN_READER,
   VAE_ENCODER,
   VARIANTS,
+  XL_INPUTS,
   type Graph,
   type ModelKind,
   type ModelUse,
 } from './model-layouts.js';
 import { readOnnxFile, weightBytes, type OnnxFile } from './onnx-file.js';
 import { loadOptPrompt } from './opt-prompt.js';
+import { pictureSize, readUnetConfig } from './pipelines/picture-size.js';
+import { readVaeConfig } from './pipelines/vae.js';
+import { createScheduler, readSchedulerFile } from './schedulers/index.js';
 
 const OF_LOWER_PRECISION = new RegExp(`(${VARIANTS.slice(1).join('|')})\\.onnx$`);
 
@@ -35,22 +40,22 @@ interface Needs {
 }
 
 /**
- * What keeps a folder from being a model of this kind: files that are missing, graphs of another kind, weights that are missing or cut short. Empty: it
- * is whole.
+ * What keeps a folder from being a model of this kind: files that are missing, graphs of another kind, weights that are missing or cut short, a
+ * configuration that nothing here can follow. Empty: it is whole.
  */
 export async function modelProblems(folder: string, kind: ModelKind, uses: readonly ModelUse[] = []): Promise<string[]> {
   const present = await modelFiles(folder);
-  const unreadable = (error: Error): Needs[] => [{ ...NOTHING, problems: [error.message] }];
-  const own = Promise.all([ownNeeds(folder, kind, present), ...uses.map((use) => USES[use](folder))]).catch(unreadable);
-  const needs = [{ ...LAYOUTS[kind], problems: [] }, ...(await own)];
   const problems: string[] = [];
+  const graphs = await readGraphs(folder, present, problems);
+  const unreadable = (error: Error): Needs[] => [{ ...NOTHING, problems: [error.message] }];
+  const own = Promise.all([ownNeeds(folder, kind, present, graphs), ...uses.map((use) => USES[use](folder))]).catch(unreadable);
+  const needs = [{ ...LAYOUTS[kind], problems: [] }, ...(await own)];
   const pick = (choices: string[]): string | undefined => {
     const found = choices.find((file) => present.includes(file));
     if (found === undefined) problems.push(`${choices.filter((file) => !OF_LOWER_PRECISION.test(file)).join(' or ')} is missing`);
     return found;
   };
   for (const file of needs.flatMap(({ files }) => files)) pick([file].flat());
-  const graphs = await readGraphs(folder, present, problems);
   const places = new Set<string>();
   for (const graph of needs.flatMap((one) => one.graphs)) {
     const path = pick(graphPaths(...graph.names));
@@ -61,7 +66,29 @@ export async function modelProblems(folder: string, kind: ModelKind, uses: reado
   }
   if (LAYOUTS[kind].together && places.size > 1)
     problems.push(`its graphs lie in ${[...places].sort().join(' and ')}: put them into one folder`);
-  return [...problems, ...needs.flatMap((one) => one.problems)];
+  return [...new Set([...problems, ...needs.flatMap((one) => one.problems)])];
+}
+
+/** What a person should know of a whole folder of this kind: runs go on without it, or want a word in the recipe. */
+export async function modelNotes(folder: string, kind: ModelKind): Promise<string[]> {
+  if (kind !== 'text-to-image') return [];
+  const { safety_checker: checker } = await readModelConfig(join(folder, 'model_index.json'), indexSchema);
+  const isUnchecked = checker?.[0] && !hasGraph(SAFETY_CHECKER, await modelFiles(folder));
+  return [
+    ...(isUnchecked ? [UNCHECKED] : []),
+    ...(await complaints(readSchedulerFile(folder).then((file) => createScheduler(file, null)))),
+  ];
+}
+
+const UNCHECKED =
+  'model_index.json names a safety_checker that the folder does not have, so no picture is checked; write [null, null] there if that is meant';
+
+const hasGraph = ({ names }: Graph, present: string[]): boolean => graphPaths(...names).some((path) => present.includes(path));
+
+/** What those of the checks say that throw. */
+async function complaints(...checks: Promise<unknown>[]): Promise<string[]> {
+  const results = await Promise.allSettled(checks);
+  return results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as Error).message] : []));
 }
 
 /** All graphs that can be read; what is wrong with the others, or with weights beside them, is added to the problems. */
@@ -96,16 +123,19 @@ const USES: Record<ModelUse, (folder: string) => Needs | Promise<Needs>> = {
 };
 
 const part = z.tuple([z.string().nullable(), z.string().nullable()]).rest(z.unknown()).nullish().catch(null);
-const indexSchema = z.looseObject({ text_encoder_2: part, tokenizer_2: part });
+const indexSchema = z.looseObject({ text_encoder_2: part, tokenizer_2: part, safety_checker: part });
 const encoderDecoder = z.looseObject({ is_encoder_decoder: z.boolean().nullish() });
 const configSchema = encoderDecoder.extend({ text_config: encoderDecoder.nullish() });
 const processorSchema = z.looseObject({ processor_class: z.string().nullish() });
 
+/** Kinds that write texts. */
+const WRITERS: ModelKind[] = ['causal-lm', 'blip2', 'vision-language'];
+
 /** Processors of transformers.js that read `processor_config.json`. */
 const READS_PROCESSOR_CONFIG = /^(Idefics3|SmolVLM|Llava|Pixtral|Gemma3n?|Gemma4)Processor$/;
 
-/** What some models of a kind have beside the others: what their own configuration, or a file that is there, asks for. */
-async function ownNeeds(folder: string, kind: ModelKind, present: string[]): Promise<Needs> {
+/** What some models of a kind have beside the others: what their own configuration, a graph or a file that is there asks for. */
+async function ownNeeds(folder: string, kind: ModelKind, present: string[], graphs: Map<string, OnnxFile>): Promise<Needs> {
   const read = async <T>(name: string, schema: z.ZodType<T>) =>
     present.includes(name) ? readModelConfig(join(folder, name), schema) : schema.parse({});
   const needs: Needs = { graphs: [], files: [], problems: [] };
@@ -115,18 +145,33 @@ async function ownNeeds(folder: string, kind: ModelKind, present: string[]): Pro
   }
   if (kind === 'text-to-image') {
     const index = await read('model_index.json', indexSchema);
-    if (index.text_encoder_2?.[0]) needs.graphs.push(SECOND_TEXT_ENCODER);
-    if (index.tokenizer_2?.[0]) needs.files.push(['tokenizer_2/tokenizer.json', 'tokenizer_2/merges.txt']);
-    if (graphPaths(...SAFETY_CHECKER.names).some((path) => present.includes(path))) {
+    const isXl = graphPaths('unet/model').some((path) => XL_INPUTS.every((name) => graphs.get(path)?.inputs.includes(name)));
+    if (isXl || index.text_encoder_2?.[0]) needs.graphs.push(SECOND_TEXT_ENCODER);
+    if (isXl || index.tokenizer_2?.[0]) needs.files.push(['tokenizer_2/tokenizer.json', 'tokenizer_2/merges.txt']);
+    if (hasGraph(SAFETY_CHECKER, present)) {
       needs.graphs.push(SAFETY_CHECKER);
       needs.files.push('feature_extractor/preprocessor_config.json');
     }
+    if (present.includes('scheduler/scheduler_config.json')) needs.problems.push(...(await complaints(readSchedulerFile(folder))));
+    if (present.includes('unet/config.json') && present.includes('vae_decoder/config.json')) {
+      const size = async () => pictureSize({ height: null, width: null }, await readUnetConfig(folder), await readVaeConfig(folder));
+      needs.problems.push(...(await complaints(size())));
+    }
   }
-  if (kind === 'causal-lm') needs.graphs.push(...((await loadOptPrompt(folder)).image === 'soft' ? SOFT_PROMPT : [TOKEN_READER]));
+  if (kind === 'causal-lm') {
+    const isSoft = (await loadOptPrompt(folder)).image === 'soft';
+    needs.graphs.push(...(isSoft ? SOFT_PROMPT : [TOKEN_READER]));
+    if (!isSoft && present.includes('config.json'))
+      needs.problems.push(...(await complaints(loadLanguageConfig(folder).then((config) => vocabularySize(config, folder)))));
+  }
   if (kind === 'vision-language' || kind === 'blip2') {
     const { is_encoder_decoder: isPair, text_config: text } = await read('config.json', configSchema);
-    if (isPair || text?.is_encoder_decoder) needs.graphs.push(TEXT_ENCODER);
+    if (isPair || text?.is_encoder_decoder) {
+      needs.graphs.push(TEXT_ENCODER);
+      needs.problems.push(...(await complaints(loadTextEnds(folder).then((ends) => decoderStart(ends, folder)))));
+    }
   }
+  if (WRITERS.includes(kind) && present.includes('config.json')) needs.problems.push(...(await complaints(loadTextEnds(folder))));
   if (kind === 'vision-language' && present.includes('preprocessor_config.json')) {
     const { processor_class: name } = await read('preprocessor_config.json', processorSchema);
     if (!name) needs.problems.push('preprocessor_config.json names no processor_class');

@@ -4,7 +4,7 @@ import { InvalidInput, RefineError } from '../../core/errors.js';
 import type { MeasuredLosses } from '../../core/recipe.js';
 import type { Digest } from '../../core/types.js';
 import { cardLicence } from '../card-licence.js';
-import { modelProblems } from './check-model-folder.js';
+import { modelNotes, modelProblems } from './check-model-folder.js';
 import { hashFiles } from './model-folder.js';
 import { modelKindOf } from './model-kind.js';
 import { exportCommand, type ModelKind } from './model-layouts.js';
@@ -42,6 +42,8 @@ export interface CheckedModel {
   kind: ModelKind | null;
   /** What keeps it from being used; empty: it is whole. */
   problems: string[];
+  /** What a person should know of it all the same. */
+  notes: string[];
   /** The command that makes such a folder. */
   command: string | null;
 }
@@ -61,10 +63,12 @@ export async function checkModels(path: string, kind?: ModelKind): Promise<Check
     try {
       const known = kind ?? (await modelKindOf(each));
       if (known === null) continue;
-      models.push({ folder: each, kind: known, problems: await modelProblems(each, known), command: exportCommand(known) });
+      const problems = await modelProblems(each, known);
+      const notes = problems.length === 0 ? await modelNotes(each, known) : [];
+      models.push({ folder: each, kind: known, problems, notes, command: exportCommand(known) });
     } catch (error) {
       if (!RefineError.is(error)) throw error;
-      models.push({ folder: each, kind: null, problems: [error.message], command: null });
+      models.push({ folder: each, kind: null, problems: [error.message], notes: [], command: null });
     }
   }
   if (models.length > 0) return models;

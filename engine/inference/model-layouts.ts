@@ -42,6 +42,9 @@ const PAST = 'past_key_values.*';
 /** What a decoder may be told of its words. */
 const WORDS = ['attention_mask', 'position_ids', 'use_cache_branch', 'num_logits_to_keep'];
 
+/** Inputs that Stable Diffusion XL's UNet has beside the others'. */
+export const XL_INPUTS = ['text_embeds', 'time_ids'];
+
 const VISION: Graph = {
   names: ['vision_model', 'model'],
   takes: ['pixel_values'],
@@ -57,7 +60,7 @@ export const LAYOUTS: Record<ModelKind, Layout> = {
       {
         names: ['unet/model'],
         takes: ['sample', 'timestep', 'encoder_hidden_states'],
-        mayTake: ['text_embeds', 'time_ids', 'timestep_cond'],
+        mayTake: [...XL_INPUTS, 'timestep_cond'],
       },
       { names: ['vae_decoder/model'], takes: ['latent_sample'] },
     ],

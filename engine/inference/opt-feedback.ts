@@ -2,7 +2,7 @@ import type { Tensor } from 'onnxruntime-node';
 import { InvalidInput } from '../../core/errors.js';
 import type { Branch } from './language/decode.js';
 import { DecoderGraph, type Past } from './language/decoder-graph.js';
-import { loadLanguageConfig, loadTextEnds, roomBehind, type LanguageConfig, type TextEnds } from './language/text-ends.js';
+import { loadLanguageConfig, loadTextEnds, roomBehind, vocabularySize, type LanguageConfig, type TextEnds } from './language/text-ends.js';
 import { TextTokenizer } from './language/text-tokenizer.js';
 import { joinVectors, wordVectors } from './language/word-vectors.js';
 import { writeText, type WriteOptions, type WrittenFeedback } from './language/written-text.js';
@@ -68,9 +68,8 @@ export class OptFeedback {
       const reader = softReader(decoder, await graph('embed_tokens'), await graph('image_projection'));
       return new OptFeedback(reader, tokenizer, prompt, config, bosId ?? null, ends, sessions);
     }
-    if (!config.vocab_size) throw new InvalidInput(`${folder}/config.json has no vocab_size`);
     // What exports of earlier years and of this one are called.
-    const reader = tokenReader(await graph('decoder_model_merged', 'model'), config.vocab_size, prompt);
+    const reader = tokenReader(await graph('decoder_model_merged', 'model'), vocabularySize(config, folder), prompt);
     return new OptFeedback(reader, tokenizer, prompt, config, bosId ?? null, ends, sessions);
   }
 

@@ -93,6 +93,19 @@ test('what is missing is named with the command that makes it, and nothing is wr
   expect(existsSync(join(folder, 'pack.json'))).toBe(false);
 });
 
+test('what a whole folder is used without is noted', async () => {
+  cpSync(join(ROOT, 'models/reference/goldens/diffusion-models/sd1'), model('sd1'), { recursive: true });
+  const index = join(model('sd1'), 'model_index.json');
+  const named = {
+    ...(JSON.parse(readFileSync(index, 'utf8')) as object),
+    safety_checker: ['stable_diffusion', 'StableDiffusionSafetyChecker'],
+  };
+  writeFileSync(index, JSON.stringify(named));
+  const added = await cli(['models', 'add', model('sd1')]);
+  expect(added).toMatchObject({ code: 0, stdout: expect.stringMatching(/sd1: text-to-image, complete/) });
+  expect(added.stderr).toMatch(/sd1: model_index.json names a safety_checker that the folder does not have, so no picture is checked/);
+});
+
 test('of several models those that are whole are added, and the others are told', async () => {
   writeFileSync(join(model('opt'), 'config.json'), '{"architectures": ["SomethingNewModel"]}');
   mkdirSync(model('cut'));

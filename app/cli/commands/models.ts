@@ -118,6 +118,7 @@ async function add(path: string, options: AddOptions): Promise<void> {
     for (const model of whole) print(`${shown(model.folder)}: ${model.kind}, complete`);
     if (file) print(`written: ${shown(file)}; a recipe names the model's folder`);
   }
+  for (const { folder, notes } of whole) notes.forEach((told) => note(`${shown(folder)}: ${told}`));
   const left = models.filter((model) => !isWhole(model));
   for (const { folder, kind, problems, command } of left) {
     note(`${shown(folder)} is no complete ${kind === null ? 'model of a known kind' : `${kind} model`}:`);

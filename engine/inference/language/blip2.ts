@@ -1,12 +1,11 @@
 import type { Tensor } from 'onnxruntime-node';
-import { InvalidInput } from '../../../core/errors.js';
 import { onnxFile } from '../model-folder.js';
 import type { OnnxModel } from '../onnx-model.js';
 import { loadPreprocessor, pixelValues, type Preprocessor } from '../pixel-values.js';
 import type { Sessions } from '../sessions.js';
 import type { Branch } from './decode.js';
 import { DecoderGraph, type Past } from './decoder-graph.js';
-import { loadLanguageConfig, loadTextEnds, roomBehind, type LanguageConfig, type TextEnds } from './text-ends.js';
+import { decoderStart, loadLanguageConfig, loadTextEnds, roomBehind, type LanguageConfig, type TextEnds } from './text-ends.js';
 import { TextTokenizer } from './text-tokenizer.js';
 import { joinVectors, wordVectors } from './word-vectors.js';
 import { writeText, type WriteOptions, type WrittenFeedback } from './written-text.js';
@@ -70,9 +69,7 @@ export class Blip2 {
     const graph = async (name: string) => sessions.load(await onnxFile(folder, name));
     const decoder = await graph('decoder_model');
     const hasEncoder = crossNames(decoder).length > 0;
-    if (hasEncoder && ends.decoderStartId === undefined) {
-      throw new InvalidInput(`${folder}: neither generation_config.json nor config.json has a decoder_start_token_id`);
-    }
+    if (hasEncoder) decoderStart(ends, folder);
     const encoder = hasEncoder ? await graph('encoder_model') : null;
     const [vision, qformer, embed] = [await graph('vision_model'), await graph('qformer'), await graph('embed_tokens')];
     return new Blip2({ vision, qformer, embed, decoder, encoder }, preprocessor, tokenizer, ends, config, sessions);

@@ -41,8 +41,20 @@ export async function loadTextEnds(folder: string): Promise<TextEnds> {
   const first = <K extends 'eos_token_id' | 'decoder_start_token_id'>(key: K) =>
     places.map((place) => place[key]).find((value) => value !== null && value !== undefined);
   const endIds = first('eos_token_id');
-  if (!endIds) throw new InvalidInput(`${join(folder, name)} names no eos_token_id, so no text would end`);
+  if (!endIds) throw new InvalidInput(`${join(folder, name)} names no eos_token_id, nor does config.json: no text would end; add it`);
   return { endIds, decoderStartId: first('decoder_start_token_id') ?? undefined };
+}
+
+/** What a decoder begins with. Throws InvalidInput where the folder does not say. */
+export function decoderStart({ decoderStartId }: TextEnds, folder: string): number {
+  if (decoderStartId !== undefined) return decoderStartId;
+  throw new InvalidInput(`${folder}: neither generation_config.json nor config.json has a decoder_start_token_id; add it`);
+}
+
+/** Ids below it are words. Throws InvalidInput where the configuration does not say. */
+export function vocabularySize({ vocab_size: size }: LanguageConfig, folder: string): number {
+  if (size) return size;
+  throw new InvalidInput(`${join(folder, 'config.json')} has no vocab_size; add it`);
 }
 
 /**

@@ -1,7 +1,5 @@
-import { join } from 'node:path';
 import type { SchedulerName } from '../../../core/recipe.js';
-import { readModelJson } from '../model-json.js';
-import { layOut, parseSchedulerConfig } from '../schedulers/index.js';
+import { layOut, readSchedulerFile } from '../schedulers/index.js';
 import { pictureSize, readUnetConfig } from './picture-size.js';
 import { readVaeConfig } from './vae.js';
 
@@ -19,8 +17,7 @@ export interface GeneratorUse {
 
 /** Throws InvalidInput for what every picture would fail by: a scheduler, steps, a size or a strength that the folder's configuration does not allow. */
 export async function checkGenerator(folder: string, use: GeneratorUse): Promise<void> {
-  const file = join(folder, 'scheduler', 'scheduler_config.json');
-  const config = parseSchedulerConfig(await readModelJson(file), file);
+  const config = await readSchedulerFile(folder);
   for (const strength of [null, ...use.strengths]) layOut(config, use.scheduler, use.numInferenceSteps, strength);
   pictureSize(use, await readUnetConfig(folder), await readVaeConfig(folder));
 }

@@ -31,7 +31,7 @@ export function pictureSize(
 ): { height: number; width: number } {
   if (unet.in_channels !== vae.latent_channels) {
     throw new InvalidInput(
-      `unet/config.json: in_channels is ${unet.in_channels}, the VAE's latents have ${vae.latent_channels}: models that also see a mask or another picture are not supported`,
+      `unet/config.json: in_channels is ${unet.in_channels}, the VAE's latents have ${vae.latent_channels}: models that also see a mask (inpainting) or another picture are not supported; export the text-to-image model`,
     );
   }
   const factor = pixelsPerLatent(vae);

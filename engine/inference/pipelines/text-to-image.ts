@@ -8,10 +8,11 @@ import type { Tokens } from '../../../core/types.js';
 import { ClipTokenizer } from '../clip-tokenizer.js';
 import { MicroBatcher, type Batching, type Feed } from '../micro-batching.js';
 import { onnxFile } from '../model-folder.js';
-import { readModelConfig, readModelJson } from '../model-json.js';
+import { readModelConfig } from '../model-json.js';
+import { XL_INPUTS } from '../model-layouts.js';
 import type { FloatTensor, OnnxModel } from '../onnx-model.js';
 import { fromPicture, toPixels, toPng } from '../picture.js';
-import { layOut, parseSchedulerConfig, type NoiseSource, type SchedulerFile } from '../schedulers/index.js';
+import { layOut, readSchedulerFile, type NoiseSource, type SchedulerFile } from '../schedulers/index.js';
 import type { Sessions } from '../sessions.js';
 import { TorchRandom } from '../torch-random.js';
 import type { Checkpoint } from './checkpoint.js';
@@ -93,8 +94,6 @@ interface Parts {
   index: z.infer<typeof indexSchema>;
 }
 
-/** Inputs that Stable Diffusion XL's UNet has beside the others'. */
-const ADDED = ['text_embeds', 'time_ids'];
 /** Input of a UNet that was distilled with guidance: it is told the scale, and needs no second evaluation without the caption. */
 const DISTILLED = 'timestep_cond';
 
@@ -125,13 +124,12 @@ export class TextToImage {
 
   /** Throws InvalidInput, which names the file, where the folder is not complete or not of this kind. */
   static async load(folder: string, sessions: Sessions): Promise<TextToImage> {
-    const schedulerFile = join(folder, 'scheduler', 'scheduler_config.json');
     const index = await readModelConfig(join(folder, 'model_index.json'), indexSchema);
-    const schedulerConfig = parseSchedulerConfig(await readModelJson(schedulerFile), schedulerFile);
+    const schedulerConfig = await readSchedulerFile(folder);
     const unetConfig = await readUnetConfig(folder);
     const unet = await sessions.load(await onnxFile(folder, 'unet/model'));
-    const isXl = ADDED.every((name) => unet.inputNames.includes(name));
-    const own = [...(isXl ? ADDED : []), ...(unet.inputNames.includes(DISTILLED) ? [DISTILLED] : [])];
+    const isXl = XL_INPUTS.every((name) => unet.inputNames.includes(name));
+    const own = [...(isXl ? XL_INPUTS : []), ...(unet.inputNames.includes(DISTILLED) ? [DISTILLED] : [])];
     unet.expectInputs(['sample', 'timestep', 'encoder_hidden_states', ...own]);
     const towers = isXl
       ? [await loadTower(folder, '', sessions, 'penultimate'), await loadTower(folder, '_2', sessions, 'penultimate', 'text_embeds')]

@@ -10,7 +10,7 @@ import { withDefaults, type SchedulerConfig, type SchedulerFile } from './schedu
 import type { Scheduler } from './scheduler.js';
 import { UniPcMultistepScheduler } from './unipc-multistep.js';
 
-export { parseSchedulerConfig, type SchedulerFile } from './scheduler-config.js';
+export { parseSchedulerConfig, readSchedulerFile, type SchedulerFile } from './scheduler-config.js';
 export type { NoiseSource, Scheduler } from './scheduler.js';
 
 interface SchedulerClass {

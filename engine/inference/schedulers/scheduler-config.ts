@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../../core/errors.js';
+import { readModelJson } from '../model-json.js';
 
 /** Fields that change the numbers and that no scheduler here implements: only these values (diffusers' defaults) are accepted. */
 const UNSUPPORTED: Record<string, unknown> = {
@@ -88,6 +90,12 @@ export function parseSchedulerConfig(content: unknown, file = 'scheduler_config.
     }
   }
   return result.data;
+}
+
+/** Of a generator's folder. Throws InvalidInput naming the file, and each field that cannot be used. */
+export async function readSchedulerFile(folder: string): Promise<SchedulerFile> {
+  const file = join(folder, 'scheduler', 'scheduler_config.json');
+  return parseSchedulerConfig(await readModelJson(file), file);
 }
 
 /** The file's fields over the defaults of a class, as diffusers' `from_config`. */

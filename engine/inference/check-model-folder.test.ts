@@ -175,6 +175,22 @@ describe('checkModelFolder', () => {
     expect(await modelNotes(join(root, 'm'), 'text-to-image')).toHaveLength(1);
   });
 
+  test('says of what people bring for a model by mistake what it is, and what to do', async () => {
+    await write('m/adapter_config.json', '{"peft_type": "LORA"}');
+    await write('m/adapter_model.safetensors');
+    const check = (kind: ModelKind) => checkModelFolder(join(root, 'm'), kind);
+    await expect(check('causal-lm')).rejects.toThrow(/m is a LoRA adapter .* merge it with python models\/export\/merge_lora.py/);
+    await expect(check('causal-lm')).rejects.not.toThrow(/Made by/);
+    await write('m/config.json', '{}');
+    await expect(check('causal-lm')).rejects.toThrow(
+      /: it holds torch's weights \(adapter_model.safetensors\) and no ONNX graph: export it\. Made by: optimum-cli export onnx/,
+    );
+    await write('m/model_index.json', '{"_class_name": "FluxPipeline", "transformer": ["diffusers", "FluxTransformer2DModel"]}');
+    await expect(check('text-to-image')).rejects.toThrow(/model_index.json: _class_name FluxPipeline is not supported, .*XL .* are$/);
+    await write('m/model_index.json', '{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}');
+    await expect(check('text-to-image')).rejects.toThrow(/no ONNX graph: export it\. Made by: .*--task text-to-image/);
+  });
+
   test('takes graphs of lower precision in the parts of a pipeline', async () => {
     await write('m/unet/model_quantized.onnx', UNET);
     await write('m/vae_decoder/model_fp16.onnx', UNET);

@@ -24,6 +24,7 @@ import {
 } from './model-layouts.js';
 import { readOnnxFile, weightBytes, type OnnxFile } from './onnx-file.js';
 import { loadOptPrompt } from './opt-prompt.js';
+import { refuseOthers, unexportedWeights } from './other-folders.js';
 import { pictureSize, readUnetConfig } from './pipelines/picture-size.js';
 import { readVaeConfig } from './pipelines/vae.js';
 import { createScheduler, readSchedulerFile } from './schedulers/index.js';
@@ -41,10 +42,13 @@ interface Needs {
 
 /**
  * What keeps a folder from being a model of this kind: files that are missing, graphs of another kind, weights that are missing or cut short, a
- * configuration that nothing here can follow. Empty: it is whole.
+ * configuration that nothing here can follow. Empty: it is whole. Throws InvalidInput for what is no such model at all.
  */
 export async function modelProblems(folder: string, kind: ModelKind, uses: readonly ModelUse[] = []): Promise<string[]> {
   const present = await modelFiles(folder);
+  await refuseOthers(folder);
+  const weights = unexportedWeights(present);
+  if (weights !== undefined) return [`it holds torch's weights (${weights}) and no ONNX graph: export it`];
   const problems: string[] = [];
   const graphs = await readGraphs(folder, present, problems);
   const unreadable = (error: Error): Needs[] => [{ ...NOTHING, problems: [error.message] }];

@@ -5,10 +5,11 @@ import type { MeasuredLosses } from '../../core/recipe.js';
 import type { Digest } from '../../core/types.js';
 import { cardLicence } from '../card-licence.js';
 import { modelNotes, modelProblems } from './check-model-folder.js';
-import { hashFiles } from './model-folder.js';
+import { hashFiles, modelFiles } from './model-folder.js';
 import { modelKindOf } from './model-kind.js';
 import { exportCommand, type ModelKind } from './model-layouts.js';
 import { readOnnxFile } from './onnx-file.js';
+import { unexportedWeights } from './other-folders.js';
 import { isPack, loadPack, type Pack, type PackEntry } from './pack.js';
 
 /** What a person says of models that are added; the rest is read from their folders. */
@@ -42,6 +43,8 @@ export interface CheckedModel {
   kind: ModelKind | null;
   /** What keeps it from being used; empty: it is whole. */
   problems: string[];
+  /** Torch's weights without a graph: to be trained, or to be exported. */
+  unexported: boolean;
   /** What a person should know of it all the same. */
   notes: string[];
   /** The command that makes such a folder. */
@@ -65,14 +68,23 @@ export async function checkModels(path: string, kind?: ModelKind): Promise<Check
       if (known === null) continue;
       const problems = await modelProblems(each, known);
       const notes = problems.length === 0 ? await modelNotes(each, known) : [];
-      models.push({ folder: each, kind: known, problems, notes, command: exportCommand(known) });
+      models.push({
+        folder: each,
+        kind: known,
+        problems,
+        notes,
+        unexported: unexportedWeights(await modelFiles(each)) !== undefined,
+        command: exportCommand(known),
+      });
     } catch (error) {
       if (!RefineError.is(error)) throw error;
-      models.push({ folder: each, kind: null, problems: [error.message], notes: [], command: null });
+      models.push({ folder: each, kind: null, problems: [error.message], notes: [], unexported: false, command: null });
     }
   }
   if (models.length > 0) return models;
-  throw new InvalidInput(`${path} is no model and holds none: a model folder has model_index.json or config.json; or say --kind`);
+  throw new InvalidInput(
+    `${path} is no model and holds none: a model folder has model_index.json or config.json (a single file of weights is loaded with transformers or diffusers, saved with save_pretrained, then exported); or say --kind`,
+  );
 }
 
 /**

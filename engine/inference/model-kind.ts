@@ -5,6 +5,7 @@ import { InvalidInput } from '../../core/errors.js';
 import { modelProblems } from './check-model-folder.js';
 import { readModelConfig } from './model-json.js';
 import type { ModelKind } from './model-layouts.js';
+import { refuseOthers } from './other-folders.js';
 
 /** Kinds by the class that `config.json` names under `architectures`; the first that fits. The vision-language ones are transformers.js'. */
 const ARCHITECTURES: [RegExp, ModelKind][] = [
@@ -36,6 +37,7 @@ export async function modelKindOf(folder: string): Promise<ModelKind | null> {
   const names = await readdir(folder).catch((error: Error) => {
     throw new InvalidInput(`model folder ${folder} cannot be read: ${error.message}`, { cause: error });
   });
+  await refuseOthers(folder);
   if (PIPELINE_PARTS.some((part) => names.includes(part))) return 'text-to-image';
   const file = join(folder, 'config.json');
   const { architectures } = names.includes('config.json') ? await readModelConfig(file, schema) : {};

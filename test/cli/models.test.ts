@@ -121,6 +121,34 @@ test('of several models those that are whole are added, and the others are told'
   expect(Object.keys(readPack().models)).toEqual(['similarity']);
 });
 
+test('what a training begins with is no fault beside models that can be run, and one by itself', async () => {
+  mkdirSync(model('opt-base'));
+  cpSync(join(model('opt'), 'config.json'), join(model('opt-base'), 'config.json'));
+  writeFileSync(join(model('opt-base'), 'model.safetensors'), 'W');
+  const added = await cli(['models', 'add', folder]);
+  expect(added).toMatchObject({ code: 0, stdout: expect.not.stringContaining('opt-base') });
+  expect(added.stderr).toMatch(/opt-base: weights for training, not a model to run; exported by: optimum-cli .*text-generation-with-past/);
+  const alone = await cli(['models', 'add', model('opt-base')]);
+  expect(alone.code).toBe(1);
+  expect(alone.stderr).toMatch(/no complete causal-lm model:\s+it holds torch's weights \(model.safetensors\) .*made by: optimum-cli/s);
+});
+
+test('a LoRA adapter among models is left out, and told how it is used', async () => {
+  mkdirSync(model('lora'));
+  writeFileSync(join(model('lora'), 'adapter_config.json'), '{}');
+  const added = await cli(['models', 'add', folder]);
+  expect(added.code).toBe(1);
+  expect(added.stderr).toMatch(/lora is a LoRA adapter .*merge_lora.py/);
+  expect((await cli(['models', 'add', model('lora')])).code).toBe(2);
+});
+
+test('--trained-on that is not there is named', async () => {
+  const refused = await cli(['models', 'add', model('opt'), '--trained-on', '/nonexistent']);
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/--trained-on \/nonexistent cannot be read/) });
+  expect(refused.stderr).not.toContain('recipe');
+  expect(existsSync(join(folder, 'pack.json'))).toBe(false);
+});
+
 test('an LPIPS and a ViT-MAE are known by their graphs', async () => {
   const { models } = await cliJson<{ models: Array<{ folder: string; kind: string }> }>(['models', 'add', copiedScores()]);
   expect(models.map(({ folder: at, kind }) => [basename(at), kind])).toEqual([

@@ -1,10 +1,10 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Option, type Command } from 'commander';
 import { InvalidInput } from '../../../core/errors.js';
 import type { Digest } from '../../../core/types.js';
-import { loadImage, readDataset, readTaught } from '../../../engine/datasets/index.js';
+import { datasetUri, loadImage, readDataset, readTaught } from '../../../engine/datasets/index.js';
 import {
   addToPack,
   checkModels,
@@ -13,7 +13,9 @@ import {
   loadPack,
   MODEL_KINDS,
   packProblems,
+  type CheckedModel,
   type ModelKind,
+  type PackClaims,
 } from '../../../engine/inference/index.js';
 import { digestOfBytes } from '../../../engine/storage/index.js';
 import { recipeSchema } from '../../recipe/index.js';
@@ -108,10 +110,9 @@ async function verify(paths: string[], { json }: Options): Promise<void> {
 async function add(path: string, options: AddOptions): Promise<void> {
   const models = await checkModels(path, options.kind);
   const { kind: _, trainedOn, split, json, ...claims } = options;
-  const taught = trainedOn === undefined ? null : await readTaught(resolve(trainedOn));
-  const known = taught ? { trainedOn: taught.items, trainingFeedback: taught.feedback } : { trainedOn: await picturesOf(trainedOn, split) };
+  const seen = trainedOn === undefined ? { trainedOn: [] } : await seenIn(trainedOn, split);
   const whole = models.filter(isWhole);
-  const added = whole.length > 0 ? await addToPack(whole, { ...claims, ...known }) : null;
+  const added = whole.length > 0 ? await addToPack(whole, { ...claims, ...seen }) : null;
   const file = added && join(added.folder, 'pack.json');
   if (json) printJson({ pack: file, models });
   else {
@@ -119,7 +120,12 @@ async function add(path: string, options: AddOptions): Promise<void> {
     if (file) print(`written: ${shown(file)}; a recipe names the model's folder`);
   }
   for (const { folder, notes } of whole) notes.forEach((told) => note(`${shown(folder)}: ${told}`));
-  const left = models.filter((model) => !isWhole(model));
+  // What a training begins with is no fault beside models that can be run.
+  const isBase = ({ unexported }: CheckedModel) => unexported && whole.length > 0;
+  const others = models.filter((model) => !isWhole(model));
+  for (const { folder, command } of others.filter(isBase))
+    note(`${shown(folder)}: weights for training, not a model to run; exported by: ${command}`);
+  const left = others.filter((model) => !isBase(model));
   for (const { folder, kind, problems, command } of left) {
     note(`${shown(folder)} is no complete ${kind === null ? 'model of a known kind' : `${kind} model`}:`);
     problems.forEach((problem) => note(`  ${problem}`));
@@ -130,9 +136,17 @@ async function add(path: string, options: AddOptions): Promise<void> {
   throw new FoundWrong(added ? `left out: ${names}` : `nothing was written: ${names} cannot be used`);
 }
 
+/** What models saw that a dataset or a feedback set taught. */
+async function seenIn(uri: string, split: string | undefined): Promise<Pick<PackClaims, 'trainedOn' | 'trainingFeedback'>> {
+  await stat(fileURLToPath(datasetUri(uri, process.cwd()))).catch((error: Error) => {
+    throw new InvalidInput(`--trained-on ${uri} cannot be read: name a dataset or a feedback set (${error.message})`);
+  });
+  const taught = await readTaught(resolve(uri));
+  return taught ? { trainedOn: taught.items, trainingFeedback: taught.feedback } : { trainedOn: await picturesOf(uri, split) };
+}
+
 /** Digests of a dataset's pictures, as the store will name them. */
-async function picturesOf(uri: string | undefined, split: string | undefined): Promise<Digest[]> {
-  if (uri === undefined) return [];
+async function picturesOf(uri: string, split: string | undefined): Promise<Digest[]> {
   const { entries } = await readDataset(uri, recipeSchema.shape.dataset.parse({ uri, split }), process.cwd());
   const digests: Digest[] = [];
   for (const entry of entries) {

@@ -16,21 +16,17 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import onnx
 import torch
 from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 from transformers import AutoTokenizer, Blip2ForConditionalGeneration, PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
 
-OPSET = 17
-# Protobuf's limit is 2 GiB a file; the graph itself needs some room.
-LARGEST_FILE = 1_900_000_000
+from onnx_export import export_graph
+
 CONFIGS = ["config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"]
 TOKENIZER = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"]
 Axes = dict[str, dict[int, str]]
@@ -159,23 +155,6 @@ def folder_of(source: str) -> Path:
     return Path(source) if Path(source).is_dir() else Path(snapshot_download(source, allow_patterns=["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]))
 
 
-def export_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], axes: Axes, path: Path) -> None:
-    """Weights go into one file beside the graph where they are too large to stand in it."""
-    module.eval()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer warns of every shape that it takes for a constant
-        file = Path(scratch) / "model.onnx"
-        torch.onnx.export(
-            module, tuple(inputs.values()), str(file), input_names=list(inputs), output_names=outputs,
-            dynamic_axes=axes, opset_version=OPSET, dynamo=False,
-        )  # fmt: skip
-        large = sum(part.stat().st_size for part in Path(scratch).iterdir()) > LARGEST_FILE
-        beside = {"save_as_external_data": True, "location": f"{path.name}_data"} if large else {}
-        (path.parent / f"{path.name}_data").unlink(missing_ok=True)
-        onnx.save_model(onnx.load(file), path, **beside)
-
-
 def export_causal(language_model: PreTrainedModel, folder: Path) -> None:
     """`embed_tokens.onnx` and a `decoder_model.onnx` that takes vectors: what stands between the words need be no words."""
     config, dtype = language_model.config, language_model.dtype
@@ -245,6 +224,7 @@ def export_command(about: str, export: Callable[[Path, Path, torch.dtype], None]
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--dtype", choices=["fp32", "fp16"], default="fp32")
     arguments = parser.parse_args()
+    torch.manual_seed(0)
     export(folder_of(arguments.source), arguments.out, {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype])
     return arguments.out
 

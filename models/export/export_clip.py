@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
-from onnx_export import export
+from onnx_export import export_graph
 
 
 class Text(nn.Module):
@@ -47,14 +47,14 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     edge = model.config.vision_config.image_size
     torch.manual_seed(0)
-    export(
+    export_graph(
         Text(model),
         {"input_ids": tokenizer(["a cat", "a dog on a red mat"], padding="max_length", return_tensors="pt").input_ids},
         ["text_embeds"],
         {"input_ids": {0: "batch_size", 1: "sequence_length"}, "text_embeds": {0: "batch_size"}},
         arguments.out / "onnx" / "text_model.onnx",
     )
-    export(
+    export_graph(
         Vision(model),
         {"pixel_values": torch.rand(2, 3, edge, edge) * 2 - 1},
         ["image_embeds"],

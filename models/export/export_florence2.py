@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from transformers import Florence2ForConditionalGeneration
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from export_blip2 import Axes, Embeddings, cache_of, export_command, export_graph, key_value_names, tensors_of
+from export_blip2 import Axes, Embeddings, cache_of, export_command, key_value_names, tensors_of
 from export_smolvlm import causal_mask, copy_configs
+from onnx_export import export_graph
 
 
 class VisionEncoder(nn.Module):

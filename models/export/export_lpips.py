@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-OPSET = 17
+from onnx_export import export_graph
+
 # How the package shifts and scales what lies in -1..1, to what torchvision's networks were trained on.
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
@@ -87,16 +87,12 @@ class Lpips(nn.Module):
 def export_lpips(net: str, backbone: dict[str, Tensor], heads: dict[str, Tensor], out: Path) -> Lpips:
     """Writes `onnx/model.onnx` and `config.json`; returns the module that was exported."""
     module = Lpips(net, backbone, heads).eval()
-    path = out / "onnx" / "model.onnx"
-    path.parent.mkdir(parents=True, exist_ok=True)
     axes = {0: "batch_size", 2: "height", 3: "width"}
-    with warnings.catch_warnings():  # the tracer warns of every shape that it takes for a constant
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module, (torch.zeros(2, 3, 64, 64), torch.ones(2, 3, 64, 64)), str(path), input_names=["image", "reference"],
-            output_names=["distance"], dynamic_axes={"image": axes, "reference": axes, "distance": {0: "batch_size"}},
-            opset_version=OPSET, dynamo=False,
-        )  # fmt: skip
+    pictures = torch.rand(2, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).unbind()
+    export_graph(
+        module, dict(zip(("image", "reference"), pictures)), ["distance"],
+        {"image": axes, "reference": axes, "distance": {0: "batch_size"}}, out / "onnx" / "model.onnx",
+    )  # fmt: skip
     (out / "config.json").write_text(json.dumps({"model_type": "lpips", "net": net, "version": "0.1"}, indent=2) + "\n")
     return module
 

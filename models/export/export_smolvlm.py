@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import SmolVLMForConditionalGeneration
 
-from export_blip2 import Axes, Embeddings, cache_of, export_command, export_graph, key_value_names, tensors_of
+from export_blip2 import Axes, Embeddings, cache_of, export_command, key_value_names, tensors_of
+from onnx_export import export_graph
 
 
 class VisionEncoder(nn.Module):

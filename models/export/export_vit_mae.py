@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoImageProcessor, ViTMAEModel
 
-from onnx_export import export
+from onnx_export import export_graph
 
 
 class Encoder(nn.Module):
@@ -35,7 +35,7 @@ def main() -> None:
     edge = model.config.image_size
     patches = (edge // model.config.patch_size) ** 2
     torch.manual_seed(0)
-    export(
+    export_graph(
         Encoder(model),
         {"pixel_values": torch.rand(2, 3, edge, edge) * 2 - 1, "noise": torch.rand(2, patches)},
         ["last_hidden_state"],

@@ -63,7 +63,7 @@ def write(critic: Critic, model: PreTrainedModel, out: Path) -> None:
 
 
 def opt(critic: Critic, model: PreTrainedModel, out: Path) -> None:
-    from export_blip2 import export_graph
+    from onnx_export import export_graph
     from opt_decoder import decoder_graph
     from opt_prompt import write_prompt
 
@@ -73,7 +73,8 @@ def opt(critic: Critic, model: PreTrainedModel, out: Path) -> None:
 
 def opt_soft(critic: Critic, model: PreTrainedModel, out: Path) -> None:
     import torch
-    from export_blip2 import export_causal, export_graph
+    from export_blip2 import export_causal
+    from onnx_export import export_graph
     from opt_prompt import write_prompt
 
     export_causal(model, out / "onnx")

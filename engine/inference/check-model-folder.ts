@@ -85,7 +85,7 @@ export async function modelNotes(folder: string, kind: ModelKind): Promise<strin
 }
 
 const UNCHECKED =
-  'model_index.json names a safety_checker that the folder does not have, so no picture is checked; write [null, null] there if that is meant';
+  'model_index.json names a safety_checker that the folder does not have, so no picture is checked; export it: python models/export/export_safety_checker.py <model> <folder>, or write [null, null] there';
 
 const hasGraph = ({ names }: Graph, present: string[]): boolean => graphPaths(...names).some((path) => present.includes(path));
 

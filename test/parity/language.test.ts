@@ -1,5 +1,7 @@
 /** @jest-environment ./test/parity/onnx-environment.js */
 import { readFileSync } from 'node:fs';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import type { Decoding } from '../../core/decoding.js';
@@ -143,6 +145,22 @@ describe.each(['smolvlm', 'qwen2-vl', 'florence2'] as const)("%s in transformers
     }
     await vlm.release();
   });
+});
+
+test('a Qwen2-VL whose language model is described in text_config alone, as newer transformers write it', async () => {
+  const copy = await mkdtemp(join(tmpdir(), 'qwen2-vl-'));
+  await cp(folder('qwen2-vl'), copy, { recursive: true });
+  const config = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8')) as Record<string, unknown>;
+  for (const key of Object.keys(config['text_config'] as object)) if (key !== 'model_type') delete config[key];
+  await writeFile(join(copy, 'config.json'), JSON.stringify(config));
+  await expect(checkModelFolder(copy, 'vision-language')).resolves.toBeUndefined();
+  const { request, name } = decodings[0]!;
+  const [vlm, tokenizer] = [await VisionLanguage.load(copy, options), await TextTokenizer.load(copy)];
+  const [{ prompt, pixels, height, written }] = golden['qwen2-vl'].cases as [VlmCase];
+  const made = await vlm.write({ image: await picture(pixels, height), prompt, instructions: prompt, ...request });
+  expect(made.text).toBe(wordsOf(tokenizer, written[name]!, ENDS['qwen2-vl']));
+  await vlm.release();
+  await rm(copy, { recursive: true });
 });
 
 test('a BLIP-2 in half precision begins as the one in single precision does', async () => {

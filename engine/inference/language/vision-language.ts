@@ -1,6 +1,6 @@
 import { basename, dirname, relative } from 'node:path';
 import type { Tensor } from '@huggingface/transformers';
-import { AutoModelForImageTextToText, AutoProcessor, DynamicCache, env, type RawImage } from '@huggingface/transformers';
+import { AutoConfig, AutoModelForImageTextToText, AutoProcessor, DynamicCache, env, type RawImage } from '@huggingface/transformers';
 import { InvalidInput, ModelOutputInvalid, OutOfMemory } from '../../../core/errors.js';
 import { onnxFile } from '../model-folder.js';
 import { isOutOfMemory } from '../onnx-model.js';
@@ -53,6 +53,16 @@ interface Said {
 const DTYPES: Record<string, string> = { '': 'fp32', _fp16: 'fp16', _int8: 'int8', _quantized: 'q8', _uint8: 'uint8' };
 const GRAPHS = ['vision_encoder', 'embed_tokens', 'encoder_model', 'decoder_model_merged'];
 
+type LibraryConfig = Awaited<ReturnType<typeof AutoConfig.from_pretrained>>;
+
+/** Of a Qwen2-VL, the library looks for the language model's fields at the root, where transformers before 4.52 wrote them; it would find no keys and values. */
+async function libraryConfig(folder: string): Promise<LibraryConfig> {
+  const config = await AutoConfig.from_pretrained(folder, { local_files_only: true });
+  const { text_config: text } = config as unknown as { text_config?: object };
+  if (config.model_type !== 'qwen2_vl' || !text) return config;
+  return AutoConfig.from_pretrained(folder, { config: { ...text, ...config } });
+}
+
 /** Processors of the library that take the picture before the text. */
 const IMAGE_FIRST = /^(Llava|PaliGemma|Pixtral|Lfm2Vl)/;
 /** How a vocabulary may spell yes, as the first thing said or after a space. */
@@ -97,6 +107,7 @@ export class VisionLanguage implements TokenModel<Said> {
       );
       const processor = await AutoProcessor.from_pretrained(folder, { local_files_only: true });
       const model = await AutoModelForImageTextToText.from_pretrained(folder, {
+        config: await libraryConfig(folder),
         local_files_only: true,
         subfolder: relative(folder, dirname(files.at(-1) ?? folder)),
         dtype: dtype as Record<string, 'fp32'>,

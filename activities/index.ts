@@ -1,5 +1,13 @@
 import { ApplicationFailure, Context, heartbeat } from '@temporalio/activity';
-import { failureCode, policyOf, ProviderThrottled, ProviderUnavailable, retryDelayMs, TrainerCrashed } from '../core/errors.js';
+import {
+  failureCode,
+  outputFault,
+  policyOf,
+  ProviderThrottled,
+  ProviderUnavailable,
+  retryDelayMs,
+  TrainerCrashed,
+} from '../core/errors.js';
 import { guardPayload } from '../core/payload-guard.js';
 import { embedRole, type DeviceRole } from '../core/queues.js';
 import type { TrainingRef } from '../core/training.js';
@@ -200,7 +208,7 @@ function asApplicationFailure(error: unknown, attempt: number, failed: FailureCo
     message,
     type: code,
     nonRetryable: isLast || goesOnAt !== null,
-    details: [attempt, goesOnAt, failed] satisfies StepFailureDetails,
+    details: [attempt, goesOnAt, failed, outputFault(error) ?? null] satisfies StepFailureDetails,
     nextRetryDelay: asked === undefined ? delayMs : asked * 1000,
     cause: error instanceof Error ? error : undefined,
   });

@@ -1,4 +1,4 @@
-import { ModelOutputInvalid, ProviderUnavailable } from '../core/errors.js';
+import { ModelOutputInvalid, outputFault, ProviderUnavailable } from '../core/errors.js';
 import { stepKey } from '../core/step-key.js';
 import type { ArtifactRef, StepAt, StepKeyInput, StepMeta, StepName, StepRecord } from '../core/types.js';
 import type { ItemRef } from './types.js';
@@ -132,7 +132,7 @@ async function carryOut<Input, Result>(
     const status = replyLost ? 'unknown' : signal.aborted ? 'cancelled' : 'failed';
     const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const usd = error instanceof ModelOutputInvalid && billable ? error.usd : null;
-    await run.ledger.end({ id: attempt, status, seconds: share(), usd, error: message }).catch(() => undefined);
+    await run.ledger.end({ id: attempt, status, seconds: share(), usd, error: message, reason: outputFault(error) }).catch(() => undefined);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import type { CellOutcome, TrainedCell, TrainingRef, TrainingResult, TrainingStateRecord } from '../core/training.js';
 import type { BudgetRecipe } from '../core/recipe.js';
-import type { FailureCode } from '../core/errors.js';
+import type { FailureCode, OutputFault } from '../core/errors.js';
 import type { ItemPlan } from '../core/item-plan.js';
 import type { DeviceRole } from '../core/queues.js';
 import type { Critique, EmbedRequest, ItemInput, ScoreSubject } from '../core/refine-loop.js';
@@ -111,8 +111,11 @@ export interface NotHere {
   failed: FailureCounts;
 }
 
-/** Details of a step's failure: its attempt, the worker that goes on with it best (`null`: any), and how often it has failed, this time included. */
-export type StepFailureDetails = [attempt: number, goesOnAt: string | null, failed: FailureCounts];
+/**
+ * Details of a step's failure: its attempt, the worker that goes on with it best (`null`: any), how often it has failed, this time included, and why a
+ * model's output was of no use (`null`: it is not about that; absent in histories of earlier versions).
+ */
+export type StepFailureDetails = [attempt: number, goesOnAt: string | null, failed: FailureCounts, reason?: OutputFault | null];
 
 export interface GenerateInput extends StepInput {
   prompt: RefinedPrompt;

@@ -43,11 +43,31 @@ export class InvalidInput extends RefineError {
   }
 }
 
+/** Why an answer is no result. Stable, as the codes are. */
+export type OutputFault =
+  /** By the generator's safety checker. */
+  | 'blocked'
+  /** NaN, infinity, or a vector of zeros, which points nowhere. */
+  | 'not_finite'
+  /** No words. */
+  | 'empty'
+  | 'repeating'
+  | 'caption_echo'
+  | 'instructions_echo'
+  /** By the model or its provider. */
+  | 'refused'
+  /** Not in the form that was agreed on. */
+  | 'malformed';
+
 /** Thrown when a model answers, but with something that is no result: NaN, nothing, a refusal, a blocked picture. */
 export class ModelOutputInvalid extends RefineError {
   /** What the answer was billed all the same, in US dollars. */
   readonly usd: number;
-  constructor(message: string, options?: { cause?: unknown; usd?: number }) {
+  constructor(
+    readonly reason: OutputFault,
+    message: string,
+    options?: { cause?: unknown; usd?: number },
+  ) {
     super('ModelOutputInvalid', message, options);
     this.usd = options?.usd ?? 0;
   }
@@ -166,6 +186,15 @@ export function policyOf(error: unknown): FailurePolicy {
   const lasting = code === 'StorageUnavailable' && (error as StorageUnavailable).lasting;
   return lasting ? { ...failurePolicy(code), maxAttempts: 3 } : failurePolicy(code);
 }
+
+/** Why a model's output was of no use, where a thrown value says so. */
+export function outputFault(error: unknown): OutputFault | undefined {
+  return RefineError.is(error) && error.code === 'ModelOutputInvalid' ? (error as ModelOutputInvalid).reason : undefined;
+}
+
+/** A failure in a word or two, as people read it: `ModelOutputInvalid (blocked)`. */
+export const failureName = ({ type, reason }: { type: string; reason?: OutputFault }): string =>
+  reason === undefined ? type : `${type} (${reason})`;
 
 /** The code of any thrown value; what was not thrown on purpose is `Unexpected`. */
 export function failureCode(error: unknown): FailureCode {

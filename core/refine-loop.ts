@@ -433,7 +433,7 @@ async function embedOne(steps: Steps, at: StepAt, wanted: EmbedRequest, tally: T
   return result!;
 }
 
-/** A picture that is unusable (NaN, black, blocked) is drawn anew, and every attempt at it counts. */
+/** A picture that is unusable (NaN, blocked) is drawn anew, and every attempt at it counts. */
 async function generateUsable(
   steps: Steps,
   at: StepAt,

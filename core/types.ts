@@ -1,3 +1,5 @@
+import type { OutputFault } from './errors.js';
+
 /**
  * The words of the product as types. Pure: shared by workflows, activities, engine and app alike.
  * Everything here is plain JSON, so that it can travel through Temporal and be stored as it is.
@@ -151,6 +153,8 @@ export type RunState =
 /** Why a step failed for good, as it stands in an item's record. */
 export interface StepFailure {
   type: string;
+  /** Of `ModelOutputInvalid`. */
+  reason?: OutputFault;
   message: string;
   step: StepName | 'record' | 'load' | 'workflow';
   arm: string | null;

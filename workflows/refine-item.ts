@@ -17,6 +17,7 @@ import type {
   ItemRef,
   NotHere,
   RecallItemResult,
+  StepFailureDetails,
   StepActivities,
   StepInput,
 } from '../activities/types.js';
@@ -261,10 +262,10 @@ function guarded(activities: StepActivities, earlier: Pick<StepInput, 'earlier' 
 
 function failureOf(error: unknown, step: StepFailure['step'], at: StepAt): StepFailure {
   const cause = error instanceof ActivityFailure ? error.cause : error;
-  const attempt = cause instanceof ApplicationFailure ? Number(cause.details?.[0] ?? 1) : 1;
+  const [attempt = 1, , , reason] = ((cause instanceof ApplicationFailure && cause.details) || []) as Partial<StepFailureDetails>;
   const type = cause instanceof ApplicationFailure ? (cause.type ?? 'Unexpected') : cause instanceof Error ? cause.name : 'Unexpected';
   const message = cause instanceof Error ? cause.message : String(cause);
-  return { type, message: message.slice(0, 2_000), step, arm: at.arm, round: at.round, attempt };
+  return { type, ...(reason ? { reason } : {}), message: message.slice(0, 2_000), step, arm: at.arm, round: at.round, attempt };
 }
 
 /** How far the arms with feedback came by the primary score, for the Temporal UI: the one that gained most. */

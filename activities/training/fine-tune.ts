@@ -107,6 +107,8 @@ async function readSummary(file: string) {
     const { steps, bestStep, trainLoss, validationLoss } = summarySchema.parse(JSON.parse(await readFile(file, 'utf8')));
     return { steps, bestStep, trainLoss, validationLoss };
   } catch (error) {
-    throw new ModelOutputInvalid(`the training has no usable summary in training.json: ${(error as Error).message}`, { cause: error });
+    throw new ModelOutputInvalid('malformed', `the training has no usable summary in training.json: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }

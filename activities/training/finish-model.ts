@@ -25,7 +25,8 @@ export async function exportModel(
       await getFolder(store.artifacts, manifest.data.folder, data);
       await getFolder(store.artifacts, chosen.result, out);
       const { largestDifference } = await run('export');
-      if (largestDifference === undefined) throw new ModelOutputInvalid('export.py did not say how far the exported graph is from torch');
+      if (largestDifference === undefined)
+        throw new ModelOutputInvalid('malformed', 'export.py did not say how far the exported graph is from torch');
       const model = await whileStoreIsAway(tools.signal, tools.log, () =>
         putFolder(store.artifacts, join(out, 'model'), { derivedFrom: step.keyInput.inputs }),
       );
@@ -51,7 +52,7 @@ export async function measureModel(
       await getFolder(store.artifacts, model, join(out, 'model'));
       await run('measure');
       const measured = await readFile(join(out, 'measured.json')).catch((error: Error) => {
-        throw new ModelOutputInvalid(`measure.py has left no measured.json: ${error.message}`, { cause: error });
+        throw new ModelOutputInvalid('malformed', `measure.py has left no measured.json: ${error.message}`, { cause: error });
       });
       const kept = await whileStoreIsAway(tools.signal, tools.log, () =>
         store.putArtifact(measured, 'application/json', step.keyInput.inputs),

@@ -1,6 +1,7 @@
 import { jest } from '@jest/globals';
+import type { OutputFault } from '../../core/errors.js';
 import type { ArmRecipe } from '../../core/recipe.js';
-import { arm, ARMS, testRun, type ItemScores, type Scores } from '../../test/browser/hand-made-run.js';
+import { arm, ARMS, testRecord, testRun, type ItemScores, type Scores } from '../../test/browser/hand-made-run.js';
 import { headline } from './headline.js';
 import { buildResults } from './results.js';
 
@@ -99,6 +100,19 @@ test('of several models only one whose p survives Holm’s correction pays', asy
   expect(several.claims).toEqual({ one: 'may be chance', two: 'may be chance' });
   expect(several.sentence).toMatch(/p is 0\.125 after Holm’s correction for several models/);
   expect(headline(await run({ one: 0.1, two: 0.1 }, two)).claims).toEqual({ one: 'pays', two: 'pays' });
+});
+
+test('what items failed of is counted', async () => {
+  const input = testRun([{}, {}, {}]);
+  const failed = (item: number, type: string, reason?: OutputFault) => ({
+    ...testRecord(input.items[item]!, {}),
+    state: 'failed' as const,
+    failure: { type, ...(reason ? { reason } : {}), message: 'gone', step: 'generate' as const, arm: null, round: 0, attempt: 1 },
+  });
+  const records = [failed(0, 'HostCrashed'), failed(1, 'ModelOutputInvalid', 'blocked'), failed(2, 'ModelOutputInvalid', 'blocked')];
+  const doc = await buildResults({ ...input, records });
+  expect(headline(doc).notes).toContain('3 items failed: 2 ModelOutputInvalid (blocked), 1 HostCrashed.');
+  expect(doc.excluded[1]!.reason).toBe('failed: ModelOutputInvalid (blocked) in generate of round 0 (attempt 1): gone');
 });
 
 test('a run that goes on is preliminary', async () => {

@@ -1,4 +1,5 @@
 import { formatDelta, formatInterval, formatP } from './format.js';
+import { failuresText } from './results.js';
 import type { ArmResult, ComparisonResult, ResultsDocument } from './results-document.js';
 
 /** What may be claimed about an arm. Only `pays` is a claim that its feedback pays. */
@@ -108,10 +109,12 @@ const difference = (c: ComparisonResult, doc: ResultsDocument): string =>
 function notesOf(doc: ResultsDocument): string[] {
   const n = Math.max(0, ...doc.arms.map((a) => a.n));
   const pending = doc.items.filter((i) => i.state === 'pending').length;
+  const failed = failuresText(doc.items);
   const learned = learnedArms(doc);
   const unmatched = doc.arms.filter((a) => a.unmatched > 0);
   return [
     ...(pending > 0 ? [`Preliminary: ${pending} of ${doc.items.length} items ${pending === 1 ? 'is' : 'are'} not finished.`] : []),
+    ...(failed === null ? [] : [`${failed}.`]),
     ...(n > 0 && n < FEW_ITEMS ? [`Only ${n} ${n === 1 ? 'item' : 'items'}: an interval from so few is narrower than the truth.`] : []),
     ...(learned > 1
       ? [`${learned} models were tried: that one of them pays is said only where p stays below ${ALPHA} after Holm’s correction.`]

@@ -1,3 +1,4 @@
+import { failureName } from '../../core/errors.js';
 import { gainBy, scoreNames } from '../../core/item-plan.js';
 import { promptText, refiners, shownPrompt } from '../../core/policy/refine.js';
 import { feedbackModels, type AnalysisPlan, type ArmRecipe, type ModelEntry, type Recipe, type RunManifest } from '../../core/recipe.js';
@@ -190,7 +191,17 @@ export function exclusion(item: CountedBy): string | null {
 export function failureText(failure: NonNullable<ItemResult['failure']>): string {
   const where =
     failure.arm === null ? `${failure.step} of round ${failure.round}` : `${failure.step} of ${failure.arm}, round ${failure.round}`;
-  return `${failure.type} in ${where} (attempt ${failure.attempt}): ${failure.message}`;
+  return `${failureName(failure)} in ${where} (attempt ${failure.attempt}): ${failure.message}`;
+}
+
+/** "3 items failed: 2 ModelOutputInvalid (blocked), 1 HostCrashed", most frequent first; `null` where none did. */
+export function failuresText(items: ReadonlyArray<Pick<ItemResult, 'failure'>>): string | null {
+  const names = items.flatMap(({ failure }) => (failure ? [failureName(failure)] : []));
+  if (names.length === 0) return null;
+  const counts = [...new Set(names)].map((name) => ({ name, count: names.filter((other) => other === name).length }));
+  counts.sort((a, b) => b.count - a.count);
+  const said = counts.map(({ name, count }) => `${count} ${name}`).join(', ');
+  return `${names.length} ${names.length === 1 ? 'item' : 'items'} failed: ${said}`;
 }
 
 /** What the feedback of each arm that has some is like. */

@@ -5,22 +5,29 @@ import { checkFeedback } from './usable-feedback.js';
 const asked = { caption: 'a cartoon ball with a smile on its face', instructions: 'Say in one or two short sentences what should change.' };
 
 test.each([
-  ['nothing', '', 'nothing'],
-  ['blanks and signs', ' \n...!? ', 'nothing'],
-  ["the paper's untuned OPT", "You're trying to make a simple, simple, simple, simple", 'the same over and over (simple)'],
-  ['a phrase again and again', 'It is red. It is red. It is red. It is red.', 'the same over and over (it is red)'],
+  ['nothing', '', 'nothing', 'empty'],
+  ['blanks and signs', ' \n...!? ', 'nothing', 'empty'],
+  ["the paper's untuned OPT", "You're trying to make a simple, simple, simple, simple", 'the same over and over (simple)', 'repeating'],
+  ['a phrase again and again', 'It is red. It is red. It is red. It is red.', 'the same over and over (it is red)', 'repeating'],
   [
     'a long phrase three times',
     'It has a white background. It has a white background. It has a white background.',
     'the same over and over',
+    'repeating',
   ],
-  ['signs of a script without blanks', '红红红红', 'the same over and over (红)'],
-  ['the caption', 'A cartoon ball, with a smile on its face!', 'the caption again'],
-  ['a part of the instructions', 'say in one or two short sentences', 'its instructions again'],
-  ['the instructions and more', 'Sure. Say in one or two short sentences what should change. Red', 'its instructions again'],
-])('%s is no feedback', (_, text, problem) => {
-  expect(() => checkFeedback(text, asked)).toThrow(problem);
-  expect(() => checkFeedback(text, asked)).toThrow(ModelOutputInvalid);
+  ['signs of a script without blanks', '红红红红', 'the same over and over (红)', 'repeating'],
+  ['the caption', 'A cartoon ball, with a smile on its face!', 'the caption again', 'caption_echo'],
+  ['a part of the instructions', 'say in one or two short sentences', 'its instructions again', 'instructions_echo'],
+  [
+    'the instructions and more',
+    'Sure. Say in one or two short sentences what should change. Red',
+    'its instructions again',
+    'instructions_echo',
+  ],
+])('%s is no feedback', (_, text, problem, reason) => {
+  const error = thrownBy(() => checkFeedback(text, asked));
+  expect(error).toBeInstanceOf(ModelOutputInvalid);
+  expect(error).toMatchObject({ reason, message: expect.stringContaining(problem) });
 });
 
 const filled = (template: string) => template.replace('{caption}', asked.caption).replace('{image}', '');
@@ -50,11 +57,14 @@ test.each([
 
 test('a rewritten prompt may be the caption, and an answer that is no use was billed all the same', () => {
   expect(() => checkFeedback(asked.caption, { ...asked, rewrites: true })).not.toThrow();
-  let thrown: unknown;
-  try {
-    checkFeedback('', { ...asked, usd: 0.25 });
-  } catch (error) {
-    thrown = error;
-  }
-  expect(thrown).toMatchObject({ usd: 0.25 });
+  expect(thrownBy(() => checkFeedback('', { ...asked, usd: 0.25 }))).toMatchObject({ usd: 0.25 });
 });
+
+function thrownBy(work: () => void): unknown {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}

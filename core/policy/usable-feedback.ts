@@ -1,4 +1,4 @@
-import { ModelOutputInvalid } from '../errors.js';
+import { ModelOutputInvalid, type OutputFault } from '../errors.js';
 
 /** What a model's words are held against. */
 export interface AskedFor {
@@ -25,17 +25,15 @@ const FEW_WORDS = 5;
 export function checkFeedback(text: string, { caption, instructions = '', rewrites = false, usd }: AskedFor): void {
   const [words, told] = [wordsOf(text), wordsOf(instructions)];
   const rest = without(words, wordsOf(caption));
-  const problem =
-    words.length === 0
-      ? 'nothing'
-      : repeated(words) !== null
-        ? `the same over and over (${repeated(words)})`
-        : !rewrites && rest.length === 0
-          ? 'the caption again'
-          : echoes(words, told) || (!rewrites && repeatsPrompt(rest, words.length - rest.length, told))
-            ? 'its instructions again'
-            : null;
-  if (problem !== null) throw new ModelOutputInvalid(`the feedback model wrote ${problem}: ${shown(text)}`, { usd });
+  const again = repeated(words);
+  const fail = (reason: OutputFault, problem: string): never => {
+    throw new ModelOutputInvalid(reason, `the feedback model wrote ${problem}: ${shown(text)}`, { usd });
+  };
+  if (words.length === 0) fail('empty', 'nothing');
+  if (again !== null) fail('repeating', `the same over and over (${again})`);
+  if (!rewrites && rest.length === 0) fail('caption_echo', 'the caption again');
+  if (echoes(words, told) || (!rewrites && repeatsPrompt(rest, words.length - rest.length, told)))
+    fail('instructions_echo', 'its instructions again');
 }
 
 const wordsOf = (text: string): string[] => text.toLowerCase().match(WORDS) ?? [];

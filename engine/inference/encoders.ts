@@ -134,6 +134,6 @@ function classToken({ data, dims }: FloatTensor, { file }: OnnxModel): Float32Ar
 function unit(vector: Float32Array): Float32Array {
   checkFinite(vector, 'the embedding');
   const norm = Math.hypot(...vector);
-  if (norm === 0) throw new ModelOutputInvalid('the embedding is the zero vector');
+  if (norm === 0) throw new ModelOutputInvalid('not_finite', 'the embedding is the zero vector');
   return Float32Array.from(vector, (x) => x / norm);
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { HostCrashed, OutOfMemory, RefineError } from '../../core/errors.js';
+import { HostCrashed, ModelOutputInvalid, OutOfMemory, RefineError } from '../../core/errors.js';
 import type { Checkpoint } from './pipelines/checkpoint.js';
 import type { Batch, FromHost, HostConfig, TaskName, Tasks, ToHost } from './host-protocol.js';
 
@@ -151,7 +151,7 @@ export class HostChild {
         // A cancelled request does not come back with a result, even one that was finished when the word arrived.
         return running.signal?.aborted ? running.reject(running.signal.reason) : running.resolve(message.result);
       case 'failed':
-        return running.reject(new RefineError(message.code, message.message));
+        return running.reject(errorOf(message));
       case 'cancelled':
         return running.reject(running.signal?.reason);
     }
@@ -192,6 +192,11 @@ export class HostChild {
     const message = `the inference process ${how}${details && ` (${details})`}`;
     for (const { reject } of this.running.values()) reject(this.outgrown ? new OutOfMemory(message) : new HostCrashed(message));
   }
+}
+
+/** A request's failure as the child told it. */
+function errorOf({ code, reason, message }: Extract<FromHost, { type: 'failed' }>): RefineError {
+  return reason === undefined ? new RefineError(code, message) : new ModelOutputInvalid(reason, message);
 }
 
 /** 0 where the system does not tell. */

@@ -2,7 +2,7 @@
  * The inference host's child process: runs models for its parent and nothing else. Started by {@link InferenceHost} with
  * its configuration as one JSON argument; speaks `host-protocol.ts` over the IPC channel.
  */
-import { failureCode } from '../../core/errors.js';
+import { failureCode, outputFault } from '../../core/errors.js';
 import { Encoder } from './encoders.js';
 import type { AnswerRequest, Batch, FromHost, HostConfig, Tasks, TaskName, ToHost } from './host-protocol.js';
 import { ImageDistance } from './image-distance.js';
@@ -150,8 +150,9 @@ async function run(ids: number[], batch: Batch, signals: AbortSignal[]): Promise
 function answer(id: number, outcome: Outcome, { aborted }: AbortSignal): FromHost {
   if (aborted) return { type: 'cancelled', id };
   if (outcome.status === 'fulfilled') return { type: 'result', id, result: outcome.value };
-  const reason: unknown = outcome.reason;
-  return { type: 'failed', id, code: failureCode(reason), message: reason instanceof Error ? reason.message : String(reason) };
+  const error: unknown = outcome.reason;
+  const message = error instanceof Error ? error.message : String(error);
+  return { type: 'failed', id, code: failureCode(error), reason: outputFault(error), message };
 }
 
 function send(message: FromHost): void {

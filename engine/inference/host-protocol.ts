@@ -1,4 +1,4 @@
-import type { FailureCode } from '../../core/errors.js';
+import type { FailureCode, OutputFault } from '../../core/errors.js';
 import type { AskRequest } from './language/blip2.js';
 import type { YesNoRequest } from './language/vision-language.js';
 import type { WrittenFeedback } from './language/written-text.js';
@@ -76,6 +76,6 @@ export type FromHost =
   | { type: 'progress'; id: number; done: number; total: number }
   | { type: 'checkpoint'; id: number; checkpoint: Checkpoint }
   | { type: 'result'; id: number; result: Tasks[TaskName]['result'] }
-  | { type: 'failed'; id: number; code: FailureCode; message: string }
+  | { type: 'failed'; id: number; code: FailureCode; reason?: OutputFault; message: string }
   | { type: 'cancelled'; id: number }
   | { type: 'pong' };

@@ -49,6 +49,7 @@ export async function toPng(pixels: Uint8Array, height: number, width: number): 
 /** Throws ModelOutputInvalid when a value is NaN or infinite. */
 export function checkFinite(values: Float32Array, what: string): void {
   for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i]!)) throw new ModelOutputInvalid(`${what} holds ${values[i]} at position ${i} of ${values.length}`);
+    if (!Number.isFinite(values[i]!))
+      throw new ModelOutputInvalid('not_finite', `${what} holds ${values[i]} at position ${i} of ${values.length}`);
   }
 }

@@ -17,6 +17,6 @@ export function cosine(a: Float32Array, b: Float32Array): number {
     squaresB += b[i]! ** 2;
   }
   const value = dot / (Math.sqrt(squaresA) * Math.sqrt(squaresB));
-  if (!Number.isFinite(value)) throw new ModelOutputInvalid('an embedding is zero or holds values that are not finite');
+  if (!Number.isFinite(value)) throw new ModelOutputInvalid('not_finite', 'an embedding is zero or holds values that are not finite');
   return Math.max(-1, Math.min(1, value));
 }

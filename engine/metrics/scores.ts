@@ -66,7 +66,7 @@ function embeddingCosine(metric: string, { imageEmbedding, referenceEmbedding }:
 function judgement(metric: string, { imageEmbedding }: ScoreInput): number {
   const value = imageEmbedding?.[0];
   if (value === undefined) throw new InvalidInput(`${metric} needs the model's judgement`);
-  if (!Number.isFinite(value)) throw new ModelOutputInvalid(`the judgement for ${metric} is ${value}`);
+  if (!Number.isFinite(value)) throw new ModelOutputInvalid('not_finite', `the judgement for ${metric} is ${value}`);
   return value;
 }
 

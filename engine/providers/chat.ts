@@ -115,17 +115,21 @@ function answerOf(reply: unknown, endpoint: ChatEndpoint): ChatAnswer {
   const counted = parsed.data?.usage ?? usageSchema.safeParse((reply as { usage?: unknown } | null)?.usage).data;
   const usage = usageOf(counted ?? { prompt_tokens: 0, completion_tokens: 0 }, endpoint);
   if (!parsed.success) {
-    throw new ModelOutputInvalid(`${endpoint.model} answered without a message: ${z.prettifyError(parsed.error)}`, { usd: usage.usd });
+    throw new ModelOutputInvalid('malformed', `${endpoint.model} answered without a message: ${z.prettifyError(parsed.error)}`, {
+      usd: usage.usd,
+    });
   }
   const { message, finish_reason: reason } = parsed.data.choices[0]!;
   if (message.refusal || reason === 'content_filter') {
-    throw new ModelOutputInvalid(`${endpoint.model} refused: ${message.refusal ?? 'its content filter stopped the answer'}`, {
+    throw new ModelOutputInvalid('refused', `${endpoint.model} refused: ${message.refusal ?? 'its content filter stopped the answer'}`, {
       usd: usage.usd,
     });
   }
   const text = message.content?.trim() ?? '';
   if (text === '') {
-    throw new ModelOutputInvalid(`${endpoint.model} gave an empty answer (finish_reason ${reason ?? 'unknown'})`, { usd: usage.usd });
+    throw new ModelOutputInvalid('empty', `${endpoint.model} gave an empty answer (finish_reason ${reason ?? 'unknown'})`, {
+      usd: usage.usd,
+    });
   }
   return { text, usage };
 }
@@ -152,7 +156,7 @@ function providerError(error: unknown, endpoint: ChatEndpoint, signal: AbortSign
   const said = `${where} answered ${status ?? 'without a status'}: ${error.message}`;
   const retryAfterSeconds = retryAfter(error.headers as Headers | undefined);
   if (error.code === 'content_policy_violation' || error.code === 'content_filter')
-    return new ModelOutputInvalid(`${where} refused: ${error.message}`);
+    return new ModelOutputInvalid('refused', `${where} refused: ${error.message}`);
   if (error.code === 'insufficient_quota') return new InvalidInput(`${said}; the account's quota is used up`, { cause: error });
   if (status === 429) return new ProviderThrottled(said, retryAfterSeconds);
   if (status === undefined || status >= 500 || status === 408 || status === 409) {

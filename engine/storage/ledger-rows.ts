@@ -1,3 +1,4 @@
+import type { OutputFault } from '../../core/errors.js';
 import type { StepCounts, StepName } from '../../core/types.js';
 
 /** `recorded`: a result was found and nothing ran. `unknown`: a billable call whose reply never came. */
@@ -35,6 +36,8 @@ export interface LedgerEnd {
   usd?: number | null;
   /** `Type: message`. */
   error?: string | null;
+  /** Why a model's output was of no use. */
+  reason?: OutputFault;
 }
 
 /** One attempt, or one recorded result that was found. What is not known is `null`. */
@@ -47,6 +50,8 @@ export interface LedgerRow extends LedgerStep {
   bytes: number | null;
   usd: number | null;
   error: string | null;
+  /** Why a model's output was of no use; absent where nothing of the kind is known. */
+  reason?: OutputFault;
 }
 
 /** A line of a ledger file. `at`: when it was written, ISO 8601. */
@@ -96,8 +101,8 @@ export function mergeLedger(lines: readonly LedgerLine[], options: ReadLedgerOpt
 function attemptRow(start: StartLine, end: EndLine | undefined, over: boolean): LedgerRow[] {
   const known = { ...pick(start), attempt: start.attempt };
   if (end) {
-    const { status, seconds, tokens = null, bytes = null, usd = null, error = null } = end;
-    return [{ ...known, status, device: start.device, seconds, tokens, bytes, usd, error }];
+    const { status, seconds, tokens = null, bytes = null, usd = null, error = null, reason } = end;
+    return [{ ...known, status, device: start.device, seconds, tokens, bytes, usd, error, ...(reason ? { reason } : {}) }];
   }
   return over ? [{ ...known, status: start.billable ? 'unknown' : 'lost', device: start.device, ...nothing }] : [];
 }

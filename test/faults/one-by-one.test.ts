@@ -52,11 +52,16 @@ describe('a model', () => {
     await nan.start();
     expect(await nan.follow(3)).toMatchObject({ state: 'completed_with_failures', items: { total: 3, failed: 3, done: 0 } });
     for (const { failure } of await readItems(nan.store, 'nan'))
-      expect(failure).toMatchObject({ type: 'ModelOutputInvalid', step: 'generate', message: expect.stringContaining('NaN') });
+      expect(failure).toMatchObject({
+        type: 'ModelOutputInvalid',
+        reason: 'not_finite',
+        step: 'generate',
+        message: expect.stringContaining('NaN'),
+      });
     const tried = (await nan.ledger()).filter(({ step }) => step === 'generate');
     expect(tried.map(({ item, draw, attempt, status }) => `${item} ${draw} ${attempt} ${status}`)).toHaveLength(9);
     expect(new Set(tried.map(({ item, draw }) => `${item} ${draw}`)).size).toBe(9);
-    expect(tried.every(({ status, attempt }) => status === 'failed' && attempt === 1)).toBe(true);
+    expect(tried.every(({ status, attempt, reason }) => status === 'failed' && attempt === 1 && reason === 'not_finite')).toBe(true);
     gpu.signal('SIGTERM');
     await gpu.ended;
   });

@@ -35,17 +35,19 @@ afterAll(() => server.close());
 
 test('what an endpoint does for a while is waited out, what it does for good fails its item alone', async () => {
   const items = await readItems(join(folder, 'store'), 'chat');
-  const states = Object.fromEntries(items.map((item) => [item.id, item.failure?.type ?? 'done']));
+  const states = Object.fromEntries(items.map((item) => [item.id, item.failure?.reason ?? item.failure?.type ?? 'done']));
   expect(states).toEqual({
     plain: 'done',
     throttled: 'done',
     flaky: 'done',
     dropped: 'done',
-    empty: 'ModelOutputInvalid',
-    refusing: 'ModelOutputInvalid',
+    empty: 'empty',
+    refusing: 'refused',
   });
   expect(run).toMatchObject({ state: 'completed_with_failures', items: { total: 6, done: 4, failed: 2 } });
   expect(items.find((item) => item.id === 'refusing')!.failure!.message).toContain('I cannot help with that.');
+  const listed = (await cli(['items', 'chat', '--store', join(folder, 'store')])).stdout;
+  expect(listed).toContain('2 items failed: 1 ModelOutputInvalid (empty), 1 ModelOutputInvalid (refused)');
 });
 
 test('the ledger has as many calls as the endpoint had, a lost reply as unknown, and what was paid', () => {
@@ -57,6 +59,9 @@ test('the ledger has as many calls as the endpoint had, a lost reply as unknown,
   expect(statuses('dropped')).toEqual(['unknown', 'completed']);
   expect(statuses('flaky')).toEqual(['failed', 'failed', 'completed']);
   expect(statuses('throttled')).toEqual(['failed', 'completed']);
+  expect(attempts.flatMap(({ item, reason }) => (reason ? [`${item}: ${reason}`] : []))).toEqual(
+    expect.arrayContaining(['empty: empty', 'refusing: refused']),
+  );
   // 100 tokens read at 1 and 20 written at 10 dollars a million, also where the answer was of no use.
   for (const row of attempts.filter(({ status, item }) => status === 'completed' || item === 'empty'))
     expect(row.usd).toBeCloseTo(300e-6, 12);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { InvalidInput, StorageUnavailable } from '../../../core/errors.js';
+import { failureName, InvalidInput, StorageUnavailable } from '../../../core/errors.js';
 import { gainBy, itemPlan } from '../../../core/item-plan.js';
 import { promptText, shownPrompt } from '../../../core/policy/refine.js';
 import type { ItemRecord, ItemState, TextValue } from '../../../core/types.js';
@@ -10,6 +10,7 @@ import { queuesWithoutWorker, workerAdvice } from '../../client/queues.js';
 import { getStatus, isOver, StatusReader } from '../../client/status.js';
 import { waitForTraining, type TrainingName } from '../../client/train.js';
 import { getTrainingStatus, isTrainingOver } from '../../client/training-status.js';
+import { failuresText } from '../../report/results.js';
 import { findTraining, openRun, tryConnect, withCommonOptions, type CommonOptions } from '../context.js';
 import { FoundWrong } from '../exit-codes.js';
 import { onInterrupt } from '../interrupt.js';
@@ -124,7 +125,7 @@ async function items(runId: string, options: CommonOptions & { status?: string }
   const text = (row: (typeof rows)[number]) =>
     row.reason ??
     (row.failure
-      ? `${row.failure.step}, attempt ${row.failure.attempt}: ${row.failure.type}: ${row.failure.message}`
+      ? `${row.failure.step}, attempt ${row.failure.attempt}: ${failureName(row.failure)}: ${row.failure.message}`
       : gainText(row.gains));
   print(
     table(
@@ -132,6 +133,8 @@ async function items(runId: string, options: CommonOptions & { status?: string }
       rows.map((row) => [row.id, row.state, text(row)]),
     ),
   );
+  const failed = failuresText(rows);
+  if (failed !== null) print(failed);
 }
 
 async function show(runId: string, item: string, options: CommonOptions): Promise<void> {
@@ -145,7 +148,7 @@ async function show(runId: string, item: string, options: CommonOptions): Promis
   print(`${record.id}: ${record.state}${record.reason === undefined ? '' : ` (${record.reason})`}`);
   if (record.failure)
     print(
-      `failed in ${record.failure.step} (arm ${record.failure.arm ?? 'all'}, round ${record.failure.round}, attempt ${record.failure.attempt}): ${record.failure.type}: ${record.failure.message}`,
+      `failed in ${record.failure.step} (arm ${record.failure.arm ?? 'all'}, round ${record.failure.round}, attempt ${record.failure.attempt}): ${failureName(record.failure)}: ${record.failure.message}`,
     );
   for (const arm of arms) {
     print(`\n${arm.name}${arm.oracle ? ' (oracle)' : ''}: ${arm.state}, best round ${arm.best.round}, ended by ${arm.stopped.reason}`);

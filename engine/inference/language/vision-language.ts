@@ -204,7 +204,7 @@ export class VisionLanguage implements TokenModel<Said> {
     const prepared = this.model.prepare_inputs_for_generation([ids], inputs, this.model.generation_config);
     const outputs = await this.model.forward(prepared);
     const logits = outputs['logits'];
-    if (!logits) throw new ModelOutputInvalid('the vision-language model gave no logits');
+    if (!logits) throw new ModelOutputInvalid('malformed', 'the vision-language model gave no logits');
     const last = logits.slice(null, -1, null).to('float32').data as Float32Array;
     return { logits: last, state: { ids, inputs: prepared, outputs } };
   }

@@ -34,6 +34,6 @@ export class SafetyChecker {
       images: model.tensor('images', images, [1, height, width, 3]),
     };
     if ((await model.run(feeds, VERDICT)).data.some((verdict) => verdict !== 0))
-      throw new ModelOutputInvalid("the picture is blocked by the model's safety checker");
+      throw new ModelOutputInvalid('blocked', "the picture is blocked by the model's safety checker");
   }
 }

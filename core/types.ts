@@ -69,6 +69,8 @@ export interface Tokens {
   used: number;
   /** Tokens of the prompt that did not fit and were cut off. */
   cut: number;
+  /** Tokens of the negative prompt that were cut off; absent where none were. */
+  negativeCut?: number;
 }
 
 /** How one step of one item came about; summed into `status` and the budget. */

@@ -115,6 +115,14 @@ test('what items failed of is counted', async () => {
   expect(doc.excluded[1]!.reason).toBe('failed: ModelOutputInvalid (blocked) in generate of round 0 (attempt 1): gone');
 });
 
+test('a negative prompt that was cut is told once', async () => {
+  const input = testRun([{ control: [[0.5, 0.5]] }, { control: [[0.5, 0.5]] }]);
+  const notes = async () => headline(await buildResults(input)).notes.filter((note) => note.includes('negative'));
+  expect(await notes()).toEqual([]);
+  for (const { arms } of input.records) arms[0]!.rounds[0]!.tokens = { used: 5, cut: 0, negativeCut: 8 };
+  expect(await notes()).toEqual(['The negative prompt is too long: up to 8 of its tokens were cut off and had no effect.']);
+});
+
 test('a run that goes on is preliminary', async () => {
   const input = testRun([]);
   const items = testRun([{}, {}]).items;

@@ -110,10 +110,15 @@ function notesOf(doc: ResultsDocument): string[] {
   const n = Math.max(0, ...doc.arms.map((a) => a.n));
   const pending = doc.items.filter((i) => i.state === 'pending').length;
   const failed = failuresText(doc.items);
+  const negativeCut = Math.max(
+    0,
+    ...doc.items.flatMap(({ arms }) => arms.flatMap(({ rounds }) => rounds.map(({ tokens }) => tokens.negativeCut ?? 0))),
+  );
   const learned = learnedArms(doc);
   const unmatched = doc.arms.filter((a) => a.unmatched > 0);
   return [
     ...(pending > 0 ? [`Preliminary: ${pending} of ${doc.items.length} items ${pending === 1 ? 'is' : 'are'} not finished.`] : []),
+    ...(negativeCut > 0 ? [`The negative prompt is too long: up to ${negativeCut} of its tokens were cut off and had no effect.`] : []),
     ...(failed === null ? [] : [`${failed}.`]),
     ...(n > 0 && n < FEW_ITEMS ? [`Only ${n} ${n === 1 ? 'item' : 'items'}: an interval from so few is narrower than the truth.`] : []),
     ...(learned > 1

@@ -76,17 +76,19 @@ export class ClipTokenizer {
 
   /** One context's worth; what does not fit is cut and counted. */
   encode(text: string | readonly WeightedText[]): EncodedPrompt {
-    const content = this.tokens(text);
-    const room = this.maxLength - this.framing.length;
-    return this.frame(content.slice(0, room), Math.max(0, content.length - room));
+    return this.encodeWindows(text, 1)[0]!;
   }
 
-  /** As many contexts as it takes, each with its own start and end; nothing is cut. */
-  encodeWindows(text: string | readonly WeightedText[]): EncodedPrompt[] {
+  /** As many contexts as it takes, each with its own start and end; what `most` of them do not hold is cut and counted in the last. */
+  encodeWindows(text: string | readonly WeightedText[], most = Infinity): EncodedPrompt[] {
     const content = this.tokens(text);
     const room = this.maxLength - this.framing.length;
     const windows: EncodedPrompt[] = [];
-    for (let at = 0; at === 0 || at < content.length; at += room) windows.push(this.frame(content.slice(at, at + room), 0));
+    do {
+      const at = windows.length * room;
+      const cut = windows.length + 1 === most ? Math.max(0, content.length - at - room) : 0;
+      windows.push(this.frame(content.slice(at, at + room), cut));
+    } while (windows.length < most && windows.length * room < content.length);
     return windows;
   }
 

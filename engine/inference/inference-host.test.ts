@@ -72,6 +72,12 @@ describe('InferenceHost', () => {
     expect(Buffer.from(other.png).equals(first.png)).toBe(false);
   });
 
+  test('of a negative prompt that is too long the tokens that are cut are told, where it is used at all', async () => {
+    const negativePrompt = 'round '.repeat(80);
+    expect((await host.generate(request({ negativePrompt }))).tokens).toEqual({ used: 6, cut: 0, negativeCut: 5 });
+    expect((await host.generate(request({ negativePrompt, guidanceScale: 1 }))).tokens).toEqual({ used: 6, cut: 0 });
+  });
+
   test('an own size, no guidance, the other scheduler', async () => {
     const reply = await host.generate(request({ height: 96, width: 64, guidanceScale: 1, scheduler: 'dpmsolver++' }));
     expect(reply).toMatchObject({ height: 96, width: 64 });

@@ -42,6 +42,18 @@ test('300 words in windows cut nothing; the negative prompt is as long as the pr
   expect((await encodeNegative('blurry', prompt, encoders)).states.dims).toEqual(prompt.states.dims);
 });
 
+test('what of a negative prompt does not fit beside the prompt is counted', async () => {
+  const encoders = await towers();
+  const { contentTokens, text } = chunk;
+  for (const [prompt, windows] of [
+    ['round', 1],
+    [{ chunk: 'round '.repeat(100) }, 2],
+  ] as const) {
+    const { tokens } = await encodeNegative(text, await encodePrompt(prompt, encoders), encoders);
+    expect(tokens).toEqual({ used: 77 * windows, cut: contentTokens - 75 * windows });
+  }
+});
+
 test('a blend is the weighted sum of its parts as the reference has it', async () => {
   const encoders = await towers();
   const prompt = { blend: blend.texts.map((text, i) => ({ text, weight: blend.weights[i]! })) };

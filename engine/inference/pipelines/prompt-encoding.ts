@@ -50,7 +50,10 @@ export async function encodePrompt(prompt: PromptText, towers: readonly TextTowe
   return encodeWith(towers, ({ tokenizer }) => (typeof prompt === 'string' ? [tokenizer.encode(pieces)] : tokenizer.encodeWindows(pieces)));
 }
 
-/** The negative prompt, as long as the prompt that it stands beside: a chunked prompt is matched window by window, the rest empty. */
+/**
+ * The negative prompt, as long as the prompt that it stands beside: a chunked prompt is matched window by window, the rest empty. What does not fit is cut
+ * and counted.
+ */
 export async function encodeNegative(
   text: string,
   prompt: PromptStates,
@@ -60,8 +63,7 @@ export async function encodeNegative(
   const pieces = weighted ? parseWeights(text) : text;
   return encodeWith(towers, ({ tokenizer }) => {
     const count = prompt.states.dims[1]! / tokenizer.maxLength;
-    if (count === 1) return [tokenizer.encode(pieces)];
-    const windows = tokenizer.encodeWindows(pieces).slice(0, count);
+    const windows = tokenizer.encodeWindows(pieces, count);
     while (windows.length < count) windows.push(tokenizer.encode(''));
     return windows;
   });

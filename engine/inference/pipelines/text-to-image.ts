@@ -231,9 +231,12 @@ export class TextToImage {
     const told = unet.inputNames.includes(DISTILLED)
       ? { [DISTILLED]: guidanceEmbedding(guidanceScale, lastSize(unet, DISTILLED)) }
       : undefined;
+    let negativeCut = 0;
     if (guidanceScale > 1 && !told) {
       const isZero = (index.force_zeros_for_empty_prompt ?? caption.pooled !== undefined) && negativePrompt === '';
-      rows.unshift(isZero ? zerosLike(caption) : await encodeNegative(negativePrompt, caption, towers, promptWeights));
+      const negative = isZero ? undefined : await encodeNegative(negativePrompt, caption, towers, promptWeights);
+      rows.unshift(negative ?? zerosLike(caption));
+      negativeCut = negative?.tokens.cut ?? 0;
     }
     const pooled = rows.flatMap((row) => row.pooled ?? []);
     const sizes = rows.flatMap(() => [height, width, 0, 0, height, width]); // Original size, where it was cropped, size asked for.
@@ -241,7 +244,7 @@ export class TextToImage {
     return {
       context: stack(rows.map(({ states }) => states)),
       added: { ...(pooled.length > 0 ? { text_embeds: stack(pooled), time_ids: timeIds } : {}), ...told },
-      tokens: caption.tokens,
+      tokens: { ...caption.tokens, ...(negativeCut > 0 ? { negativeCut } : {}) },
     };
   }
 

@@ -1,5 +1,5 @@
 import { alphasCumprod, cleanSample, levelOf, noisySample } from './noise-schedule.js';
-import type { SchedulerConfig } from './scheduler-config.js';
+import type { SchedulerConfig, UnsupportedField } from './scheduler-config.js';
 import type { Scheduler } from './scheduler.js';
 import { checkSteps, roundHalfEven, spacedTimesteps } from './timesteps.js';
 
@@ -12,6 +12,7 @@ const { fround } = Math;
 export class DdimScheduler implements Scheduler {
   static readonly className = 'DDIMScheduler';
   static readonly defaults: Partial<SchedulerConfig> = { timestep_spacing: 'leading', clip_sample: true };
+  static readonly unsupported: readonly UnsupportedField[] = ['trained_betas', 'thresholding'];
   readonly initNoiseSigma = 1;
   timesteps: readonly number[] = [];
   private readonly alphas: Float32Array;

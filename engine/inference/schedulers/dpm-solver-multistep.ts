@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../../core/errors.js';
 import { LogSnrSolver } from './log-snr-solver.js';
-import type { SchedulerConfig } from './scheduler-config.js';
+import type { SchedulerConfig, UnsupportedField } from './scheduler-config.js';
 
 const { fround } = Math;
 
@@ -18,6 +18,18 @@ const ONLY = {
 export class DpmSolverMultistepScheduler extends LogSnrSolver {
   static readonly className = 'DPMSolverMultistepScheduler';
   static readonly defaults: Partial<SchedulerConfig> = {};
+  static readonly unsupported: readonly UnsupportedField[] = [
+    'trained_betas',
+    'thresholding',
+    'use_exponential_sigmas',
+    'use_beta_sigmas',
+    'use_lu_lambdas',
+    'use_flow_sigmas',
+    'sigma_min',
+    'sigma_max',
+    'lambda_min_clipped',
+    'variance_type',
+  ];
   /** The model's estimate of the clean sample at the step before. */
   private lastOriginal: Float32Array | undefined;
 

@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../../core/errors.js';
 import { EulerScheduler } from './euler.js';
-import type { SchedulerConfig } from './scheduler-config.js';
+import type { SchedulerConfig, UnsupportedField } from './scheduler-config.js';
 import type { NoiseSource } from './scheduler.js';
 
 const { fround } = Math;
@@ -13,6 +13,7 @@ const square = (x: number): number => fround(x * x);
  */
 export class EulerAncestralScheduler extends EulerScheduler {
   static override readonly className = 'EulerAncestralDiscreteScheduler';
+  static override readonly unsupported: readonly UnsupportedField[] = ['trained_betas'];
 
   /** Throws InvalidInput for what diffusers' class cannot do either; Karras' sigmas it does not know. */
   constructor(config: SchedulerConfig) {

@@ -1,4 +1,4 @@
-import type { SchedulerConfig } from './scheduler-config.js';
+import type { SchedulerConfig, UnsupportedField } from './scheduler-config.js';
 import type { NoiseSource, Scheduler } from './scheduler.js';
 import { karrasSigmas, sigmaAt, timestepAt, trainingSigmas } from './sigmas.js';
 import { checkSteps, spacedTimesteps } from './timesteps.js';
@@ -15,6 +15,15 @@ const square = (x: number): number => fround(x * x);
 export class EulerScheduler implements Scheduler {
   static readonly className: string = 'EulerDiscreteScheduler';
   static readonly defaults: Partial<SchedulerConfig> = {};
+  static readonly unsupported: readonly UnsupportedField[] = [
+    'trained_betas',
+    'use_exponential_sigmas',
+    'use_beta_sigmas',
+    'sigma_min',
+    'sigma_max',
+    'interpolation_type',
+    'timestep_type',
+  ];
   timesteps: readonly number[] = [];
   /** At each timestep and after the last one. */
   protected sigmas = new Float32Array();

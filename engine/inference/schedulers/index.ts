@@ -6,7 +6,7 @@ import { EulerAncestralScheduler } from './euler-ancestral.js';
 import { EulerScheduler } from './euler.js';
 import { LcmScheduler } from './lcm.js';
 import { PndmScheduler } from './pndm.js';
-import { withDefaults, type SchedulerConfig, type SchedulerFile } from './scheduler-config.js';
+import { checkSupported, withDefaults, type SchedulerConfig, type SchedulerFile, type UnsupportedField } from './scheduler-config.js';
 import type { Scheduler } from './scheduler.js';
 import { UniPcMultistepScheduler } from './unipc-multistep.js';
 
@@ -19,6 +19,8 @@ interface SchedulerClass {
   readonly className: string;
   /** Where diffusers' class has other defaults than the rest. */
   readonly defaults: Partial<SchedulerConfig>;
+  /** Fields that diffusers' class reads and this one does not implement. */
+  readonly unsupported: readonly UnsupportedField[];
 }
 
 interface Entry {
@@ -46,11 +48,14 @@ export const schedulers: Record<SchedulerName, Entry> = {
  */
 export function createScheduler(file: SchedulerFile, name: SchedulerName | null): Scheduler {
   const entries = Object.values(schedulers);
-  const entry = name !== null ? schedulers[name] : entries.find(({ type }) => type.className === file._class_name);
-  if (entry) return new entry.type({ ...withDefaults(file, entry.type.defaults), ...entry.options });
+  const entry = name !== null ? schedulers[name] : entries.find(({ type }) => type.className === file.content._class_name);
+  if (entry) {
+    checkSupported(file, entry.type.className, entry.type.unsupported);
+    return new entry.type({ ...withDefaults(file, entry.type.defaults), ...entry.options });
+  }
   const classes = [...new Set(entries.map(({ type }) => type.className))];
   throw new InvalidInput(
-    `scheduler ${file._class_name} is not supported (${classes.join(', ')} are); name one in the recipe: generator.scheduler: ${Object.keys(schedulers).join(' or ')}`,
+    `${file.file}: scheduler ${file.content._class_name} is not supported (${classes.join(', ')} are); name one in the recipe: generator.scheduler: ${Object.keys(schedulers).join(' or ')}`,
   );
 }
 

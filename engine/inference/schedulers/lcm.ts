@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../../core/errors.js';
 import { alphasCumprod, cleanSample, levelOf, noisySample } from './noise-schedule.js';
-import type { SchedulerConfig } from './scheduler-config.js';
+import type { SchedulerConfig, UnsupportedField } from './scheduler-config.js';
 import type { NoiseSource, Scheduler } from './scheduler.js';
 import { checkSteps } from './timesteps.js';
 
@@ -22,6 +22,7 @@ export class LcmScheduler implements Scheduler {
     beta_schedule: 'scaled_linear',
     timestep_spacing: 'leading',
   };
+  static readonly unsupported: readonly UnsupportedField[] = ['trained_betas', 'thresholding'];
   readonly initNoiseSigma = 1;
   timesteps: readonly number[] = [];
   private readonly alphas: Float32Array;

@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../../core/errors.js';
 import { alphasCumprod, levelOf, noisySample } from './noise-schedule.js';
-import type { SchedulerConfig } from './scheduler-config.js';
+import type { SchedulerConfig, UnsupportedField } from './scheduler-config.js';
 import type { Scheduler } from './scheduler.js';
 import { checkSteps, roundHalfEven, spacedTimesteps } from './timesteps.js';
 
@@ -26,6 +26,7 @@ const WARM_UP_STEPS = 3;
 export class PndmScheduler implements Scheduler {
   static readonly className = 'PNDMScheduler';
   static readonly defaults: Partial<SchedulerConfig> = { timestep_spacing: 'leading', set_alpha_to_one: false };
+  static readonly unsupported: readonly UnsupportedField[] = ['trained_betas'];
   readonly initNoiseSigma = 1;
   timesteps: readonly number[] = [];
   private readonly alphas: Float32Array;

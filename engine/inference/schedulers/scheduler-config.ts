@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { InvalidInput } from '../../../core/errors.js';
 import { readModelJson } from '../model-json.js';
 
-/** Fields that change the numbers and that no scheduler here implements: only these values (diffusers' defaults) are accepted. */
-const UNSUPPORTED: Record<string, unknown> = {
+/** Fields that change the numbers where a class reads them, and that no scheduler here implements: only these values (diffusers' defaults) are accepted. */
+const UNSUPPORTED = {
   trained_betas: null,
   thresholding: false,
   use_exponential_sigmas: false,
@@ -21,6 +21,7 @@ const UNSUPPORTED: Record<string, unknown> = {
   disable_corrector: [],
   solver_p: null,
 };
+export type UnsupportedField = keyof typeof UNSUPPORTED;
 
 const fields = z.object({
   num_train_timesteps: z.number().int().positive(),
@@ -77,19 +78,28 @@ const DEFAULTS: SchedulerConfig = {
 const schema = z.looseObject({ _class_name: z.string(), ...fields.partial().shape });
 
 /** A `scheduler_config.json` as it stands: what it leaves out is a default of the scheduler that is made from it. */
-export type SchedulerFile = z.infer<typeof schema>;
+export interface SchedulerFile {
+  /** Its path, for messages. */
+  file: string;
+  content: z.infer<typeof schema>;
+}
 
 /** Reads the content of a `scheduler_config.json`. Throws InvalidInput naming each field that cannot be used. */
 export function parseSchedulerConfig(content: unknown, file = 'scheduler_config.json'): SchedulerFile {
   const result = schema.safeParse(withoutNulls(content));
   if (!result.success) throw new InvalidInput(`${file}: ${z.prettifyError(result.error)}`);
-  for (const [field, only] of Object.entries(UNSUPPORTED)) {
-    const value = result.data[field];
-    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(only)) {
-      throw new InvalidInput(`${file}: ${field} = ${JSON.stringify(value)} is not supported, only ${JSON.stringify(only)}`);
-    }
+  return { file, content: result.data };
+}
+
+/** Throws InvalidInput for a value of a field that diffusers' class reads and that is not implemented here; the others' fields it passes over, as diffusers does. */
+export function checkSupported({ file, content }: SchedulerFile, className: string, reads: readonly UnsupportedField[]): void {
+  for (const field of reads) {
+    const [value, only] = [content[field], UNSUPPORTED[field]];
+    if (value === undefined || JSON.stringify(value) === JSON.stringify(only)) continue;
+    throw new InvalidInput(
+      `${file}: ${field} = ${JSON.stringify(value)} is not supported for ${className}, only ${JSON.stringify(only)}; name another scheduler in the recipe: generator.scheduler`,
+    );
   }
-  return result.data;
 }
 
 /** Of a generator's folder. Throws InvalidInput naming the file, and each field that cannot be used. */
@@ -99,8 +109,8 @@ export async function readSchedulerFile(folder: string): Promise<SchedulerFile> 
 }
 
 /** The file's fields over the defaults of a class, as diffusers' `from_config`. */
-export function withDefaults(file: SchedulerFile, ofClass: Partial<SchedulerConfig>): SchedulerConfig {
-  return { ...DEFAULTS, ...ofClass, ...fields.partial().parse(file) };
+export function withDefaults({ content }: SchedulerFile, ofClass: Partial<SchedulerConfig>): SchedulerConfig {
+  return { ...DEFAULTS, ...ofClass, ...fields.partial().parse(content) };
 }
 
 /** diffusers writes `null` for a field that is not set. */

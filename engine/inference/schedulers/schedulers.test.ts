@@ -146,12 +146,8 @@ test('a class that is not supported is refused with the names of those that are'
 });
 
 test.each([
-  [{ thresholding: true }, /thresholding = true is not supported/],
-  [{ trained_betas: [0.1] }, /trained_betas/],
   [{ prediction_type: 'flow' }, /prediction_type/],
   [{ beta_schedule: 'squaredcos_cap_v2' }, /beta_schedule/],
-  [{ lambda_min_clipped: -5.1 }, /lambda_min_clipped = -5.1 is not supported/],
-  [{ disable_corrector: [0] }, /disable_corrector/],
   ['a text', /expected object/],
 ])('a configuration whose numbers we could not reproduce is refused: %j', (extra, message) => {
   expect(() => (typeof extra === 'string' ? parseSchedulerConfig(extra) : configOf(extra))).toThrow(message);
@@ -160,6 +156,24 @@ test.each([
 test('what diffusers writes for fields that are not set is accepted', () => {
   const unset = { trained_betas: null, lambda_min_clipped: -Infinity, disable_corrector: [], use_karras_sigmas: null, sigma_max: null };
   expect(() => createScheduler(configOf(unset), 'unipc')).not.toThrow();
+});
+
+test.each<[object, SchedulerName[]]>([
+  [{ trained_betas: [0.1] }, [...SCHEDULERS]],
+  [{ thresholding: true }, ['ddim', 'dpmsolver++', 'dpmsolver++_karras', 'unipc', 'lcm']],
+  [{ variance_type: 'learned_range' }, ['dpmsolver++', 'dpmsolver++_karras']],
+  [{ lambda_min_clipped: -5.1 }, ['dpmsolver++', 'dpmsolver++_karras']],
+  [{ use_beta_sigmas: true }, ['euler', 'dpmsolver++', 'dpmsolver++_karras', 'unipc']],
+  [{ timestep_type: 'continuous' }, ['euler']],
+  [{ disable_corrector: [0] }, ['unipc']],
+])('%j is refused by the classes that read it in diffusers, and passed over by the others', (extra, refusing) => {
+  const field = Object.keys(extra)[0]!;
+  for (const name of SCHEDULERS) {
+    const make = () => createScheduler(configOf({ ...extra, skip_prk_steps: true }), name);
+    if (refusing.includes(name))
+      expect(make).toThrow(new RegExp(`scheduler_config.json: ${field} = .* is not supported for ${schedulers[name].type.className}`));
+    else expect(make).not.toThrow();
+  }
 });
 
 test.each([

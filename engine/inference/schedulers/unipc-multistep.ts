@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../../core/errors.js';
 import { LogSnrSolver, type SolverLevel } from './log-snr-solver.js';
-import type { SchedulerConfig } from './scheduler-config.js';
+import type { SchedulerConfig, UnsupportedField } from './scheduler-config.js';
 
 const { fround } = Math;
 
@@ -16,6 +16,18 @@ const SOLVER_TYPES = ['bh1', 'bh2', 'midpoint', 'heun', 'logrho'];
 export class UniPcMultistepScheduler extends LogSnrSolver {
   static readonly className = 'UniPCMultistepScheduler';
   static readonly defaults: Partial<SchedulerConfig> = { solver_type: 'bh2' };
+  static readonly unsupported: readonly UnsupportedField[] = [
+    'trained_betas',
+    'thresholding',
+    'use_exponential_sigmas',
+    'use_beta_sigmas',
+    'use_flow_sigmas',
+    'sigma_min',
+    'sigma_max',
+    'predict_x0',
+    'disable_corrector',
+    'solver_p',
+  ];
   /** The sample that the last step began with, corrected, and the model's estimates of the clean one there and a step before. */
   private last: Float32Array[] = [];
 

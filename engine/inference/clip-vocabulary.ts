@@ -43,7 +43,7 @@ export async function readClipTokenizer(folder: string, config: object, special:
     string,
     string,
   ];
-  if ((await fileExists(whole)) || !(await fileExists(mergesFile))) return readModelJson(whole);
+  if ((await fileExists(whole)) || !(await fileExists(mergesFile))) return lettersApart(await readModelJson(whole));
   const vocab = parse(vocabularySchema, await readModelJson(vocabFile), vocabFile);
   const merges = (await readFile(mergesFile, 'utf8')).split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#version'));
   const { bos_token: bos, eos_token: eos, unk_token: unk, pad_token: pad = eos } = special;
@@ -54,7 +54,7 @@ export async function readClipTokenizer(folder: string, config: object, special:
   };
   const added = parse(addedSchema, config, join(folder, 'tokenizer_config.json')).added_tokens_decoder;
   const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-  return {
+  return lettersApart({
     version: '1.0',
     added_tokens: added
       ? Object.entries(added).map(([at, token]) => ({ ...plain, ...token, id: Number(at) }))
@@ -73,8 +73,26 @@ export async function readClipTokenizer(folder: string, config: object, special:
     post_processor: { type: 'RobertaProcessing', sep: [eos, id(eos)], cls: [bos, id(bos)], trim_offsets: false, add_prefix_space: false },
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: { type: 'BPE', unk_token: unk, continuing_subword_prefix: '', end_of_word_suffix: '</w>', fuse_unk: false, vocab, merges },
-  };
+  });
 }
+
+/**
+ * A tokenizer that lower-cases letter by letter, as transformers' does: JavaScript alone makes ς of a Σ that ends a word, and σ of every other.
+ */
+function lettersApart(tokenizer: unknown): unknown {
+  const { normalizer } = tokenizer as { normalizer?: Normalizer | null };
+  return normalizer ? { ...(tokenizer as object), normalizer: sigmaFirst(normalizer) } : tokenizer;
+}
+
+interface Normalizer {
+  type: string;
+  normalizers?: Normalizer[];
+}
+
+const sigmaFirst = (normalizer: Normalizer): object =>
+  normalizer.type === 'Lowercase'
+    ? { type: 'Sequence', normalizers: [{ type: 'Replace', pattern: { String: 'Σ' }, content: 'σ' }, normalizer] }
+    : { ...normalizer, ...(normalizer.normalizers ? { normalizers: normalizer.normalizers.map(sigmaFirst) } : {}) };
 
 function parse<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
   const result = schema.safeParse(value);

@@ -6,11 +6,12 @@ export interface WeightedText {
 
 /** What brackets alone multiply the weight around them by. */
 const BRACKETS = 1.1;
-const NUMBERED = /^([^]+):\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*$/;
+const NUMBERED = /^([^]+):\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*$/i;
 
 /**
  * Word weights as ComfyUI reads them: `(x)` counts 1.1 times as much as what is around it, `(x:1.3)` counts 1.3, `\(` and `\)` are
- * brackets. Brackets without a partner stand for themselves.
+ * brackets. Brackets without a partner, and numbers that are not finite, stand for themselves; ComfyUI gives up on all that follows a `)` too many, and
+ * takes a `(` too many for the partner of another's `)`.
  */
 export function parseWeights(prompt: string): WeightedText[] {
   const pieces: WeightedText[] = [];
@@ -30,7 +31,9 @@ function walk(text: string, weight: number, pieces: WeightedText[]): void {
     } else if (text[i] === ')' && depth > 0 && --depth === 0) {
       const inner = text.slice(begin + 1, i);
       const [, named, number] = NUMBERED.exec(inner) ?? [];
-      walk(named ?? inner, number === undefined ? weight * BRACKETS : Number(number), pieces);
+      const own = Number(number);
+      if (Number.isFinite(own)) walk(named!, own, pieces);
+      else walk(inner, weight * BRACKETS, pieces);
       begin = i + 1;
     }
   }

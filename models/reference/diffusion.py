@@ -228,9 +228,9 @@ def pieces_of(text: str, weight: float = 1.0) -> list[tuple[str, float]]:
                 depth -= 1
                 if depth == 0:
                     inner, factor = part[begin + 1 : i], weight * 1.1
-                    head, colon, tail = inner.rpartition(":")
+                    head, _, tail = inner.rpartition(":")
                     try:
-                        if colon:
+                        if head:
                             inner, factor = head, float(tail)
                     except ValueError:
                         inner = part[begin + 1 : i]

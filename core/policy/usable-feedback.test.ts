@@ -2,6 +2,9 @@ import { ModelOutputInvalid } from '../errors.js';
 import { PROMPT_TEMPLATES } from '../prompt-templates.js';
 import { checkFeedback } from './usable-feedback.js';
 
+/** 17 words. */
+const LONG = 'the ball should be green and have two eyes and a long tail with a tuft of hair';
+
 const asked = { caption: 'a cartoon ball with a smile on its face', instructions: 'Say in one or two short sentences what should change.' };
 
 test.each([
@@ -15,6 +18,9 @@ test.each([
     'the same over and over',
     'repeating',
   ],
+  ['a phrase of 17 words twice', `${LONG}, ${LONG}`, `the same over and over (${LONG})`, 'repeating'],
+  ['one long word', `A${'a'.repeat(63)}`, 'the same over and over (a)', 'repeating'],
+  ['a word that does not end', `It is ${'blob'.repeat(12)}`, 'the same over and over (blob)', 'repeating'],
   ['signs of a script without blanks', '红红红红', 'the same over and over (红)', 'repeating'],
   ['the caption', 'A cartoon ball, with a smile on its face!', 'the caption again', 'caption_echo'],
   ['a part of the instructions', 'say in one or two short sentences', 'its instructions again', 'instructions_echo'],
@@ -48,6 +54,8 @@ test.each([
   // The paper's tuned OPT says the same twice, and is right.
   'A Pokemon green dragon with yellow circles and a long tail with a white background. It has a white background. It has a green tail with some yellow circles and a white background.',
   'very very very big',
+  'It is soooooooo big, and its ground should be #000000000000.',
+  'a wooooooow of a tail, hahahahaha',
   'a smile on its face',
   '8 legs',
   '黄色い',

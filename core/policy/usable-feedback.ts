@@ -13,8 +13,10 @@ export interface AskedFor {
 
 /** Words, and signs of scripts that part none. */
 const WORDS = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|[\p{L}\p{M}\p{N}]+/gu;
-/** Longest run of words that is looked for again and again. */
-const LONGEST_NGRAM = 16;
+/** A piece of a word eight times in a row or more. */
+const STUTTER = /(.{1,16}?)\1{7,}/gu;
+/** Shorter stutters are a drawn-out word, or a number with many zeros. */
+const LEAST_STUTTER = 16;
 /** A run of so many words may also stand in the instructions by chance. */
 const FEW_WORDS = 5;
 
@@ -39,10 +41,16 @@ export function checkFeedback(text: string, { caption, instructions = '', rewrit
 const wordsOf = (text: string): string[] => text.toLowerCase().match(WORDS) ?? [];
 const shown = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
 
-/** An n-gram that stands there again and again without a break: four times, and a longer one than three words three times. */
+/**
+ * What stands there again and again without a break: an n-gram of up to three words four times, of up to 16 three times, a longer one twice; or a piece of a
+ * word.
+ */
 function repeated(words: string[]): string | null {
-  for (let size = 1; size <= LONGEST_NGRAM; size++) {
-    const times = size <= 3 ? 4 : 3;
+  for (const word of words) {
+    for (const [all, piece] of word.matchAll(STUTTER)) if (all.length >= LEAST_STUTTER) return piece!;
+  }
+  for (let size = 1; size <= words.length / 2; size++) {
+    const times = size <= 3 ? 4 : size <= 16 ? 3 : 2;
     let same = 0;
     for (let i = size; i < words.length; i++) {
       same = words[i] === words[i - size] ? same + 1 : 0;

@@ -14,6 +14,9 @@ export const PROMPT_TEMPLATES = {
 
 export type PromptName = keyof typeof PROMPT_TEMPLATES;
 
+/** Whether a BLIP-2 can be asked so: it has the picture before its prompt, so that `{image}` would be read as a word. */
+export const isBlip2Prompt = (template: string): boolean => template.includes('{caption}') && !template.includes('{image}');
+
 /** The template of that name; any other text is a template itself. */
 export function promptTemplate(nameOrText: string): string {
   return Object.hasOwn(PROMPT_TEMPLATES, nameOrText) ? PROMPT_TEMPLATES[nameOrText as PromptName] : nameOrText;

@@ -41,6 +41,8 @@ export async function fineTune(
           'train',
           (event) => {
             recorder.onEvent(event);
+            if (event.event === 'start' && event.overlong)
+              tools.log(`${event.overlong} rows have feedback of more tokens than arms write by default: raise their max_new_tokens`);
             const { step: done, totalSteps, loss, validationLoss } = recorder.progress;
             tools.progress(done, totalSteps, loss, validationLoss);
           },

@@ -1,4 +1,4 @@
-import { FEEDBACK_KINDS, METRICS, promptTemplate, type Metric } from '../../core/index.js';
+import { FEEDBACK_KINDS, isBlip2Prompt, METRICS, promptTemplate, type Metric } from '../../core/index.js';
 import type { Finding } from './issue-text.js';
 import type { FieldPath } from './recipe-source.js';
 import { startsWith } from './recipe-source.js';
@@ -79,10 +79,11 @@ function* armFindings({ arms, generator }: RecipeShape): Iterable<CrossFinding> 
         path: at('feedback', 'source'),
         message: `feedback source \`${feedback.source}\` is not in this version yet; use dataset, shuffled, opt, blip2, vlm, chat or rewrite`,
       };
-    } else if (feedback.source === 'blip2' && !promptTemplate(feedback.prompt).includes('{caption}')) {
+    } else if (feedback.source === 'blip2' && !isBlip2Prompt(promptTemplate(feedback.prompt))) {
       yield {
         path: at('feedback', 'prompt'),
-        message: 'must hold `{caption}` where the caption goes, or be the name of a template such as `paper-blip2`',
+        message:
+          'must hold `{caption}` where the caption goes, and no `{image}`, which BLIP-2 has before its prompt, or be the name of a template such as `paper-blip2`',
       };
     } else if (isLocalFeedback(feedback) && feedback.num_beams > 1 && feedback.do_sample) {
       yield {

@@ -323,6 +323,11 @@ test.each([
     MINIMAL.replace('{ name: control }', '{ name: b, feedback: { source: blip2, model: ../pack/selector, prompt: what } }'),
     ['arms[0].feedback.prompt: must hold `{caption}` where the caption goes'],
   ],
+  [
+    "OPT's question to a BLIP-2",
+    MINIMAL.replace('{ name: control }', '{ name: b, feedback: { source: blip2, model: ../pack/selector, prompt: paper-opt } }'),
+    ['arms[0].feedback.prompt: must hold `{caption}` where the caption goes, and no `{image}`'],
+  ],
   ...(
     [
       ['the control', '{ name: c, candidates: 2 }', 'candidates: the control draws as many images as the others make by itself'],

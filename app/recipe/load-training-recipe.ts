@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { MAX_CELLS, gridCells, promptTemplate, type TrainingRecipe } from '../../core/index.js';
+import { MAX_CELLS, gridCells, isBlip2Prompt, promptTemplate, type TrainingRecipe } from '../../core/index.js';
 import { schemaFindings, type Finding } from './issue-text.js';
 import { findStore, located, readText } from './load-recipe.js';
 import { RecipeError } from './recipe-error.js';
@@ -62,6 +62,8 @@ function* crossFindings(shape: TrainingShape): Iterable<Finding> {
   const [caption, image] = blanks.map((blank) => prompt?.indexOf(blank) ?? -1);
   if (prompt !== null && (blanks.some((blank) => prompt.split(blank).length !== 2) || (image !== undefined && image < caption!))) {
     yield { path: ['model', 'prompt'], message: `must hold ${blanks.map((blank) => `\`${blank}\``).join(' and then ')}, each once` };
+  } else if (prompt !== null && model.source === 'blip2' && !isBlip2Prompt(prompt)) {
+    yield { path: ['model', 'prompt'], message: 'must not hold `{image}`: BLIP-2 has the image before its prompt' };
   }
   const cells = gridCells(toTrainingRecipe(shape)).length;
   if (cells > MAX_CELLS) yield { path: ['grid'], message: `has ${cells} settings; at most ${MAX_CELLS}` };

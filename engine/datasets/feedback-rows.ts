@@ -7,7 +7,7 @@ import { permutation, seedOf } from '../../core/seeds.js';
 import type { Digest, IndexedItem, ItemRecord, TextValue } from '../../core/types.js';
 import type { Store } from '../storage/store.js';
 
-/** Most words of a feedback: with a caption it has to fit into the 77 tokens of CLIP, and into what a critic is let write. */
+/** Most words of a feedback: with a caption it has to fit into the 77 tokens of CLIP. What a critic is let write is told in tokens, when it is trained. */
 export const MAX_FEEDBACK_WORDS = 60;
 
 /** A row of a feedback set: a picture of a run and what was said about it. */

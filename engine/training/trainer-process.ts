@@ -13,6 +13,8 @@ const eventSchema = z.discriminatedUnion('event', [
     totalSteps: step,
     resumedFrom: step,
     examples: z.looseObject({ train: step, validation: step }),
+    /** Rows whose feedback has more tokens than arms write by default; absent where there is none. */
+    overlong: z.int().positive().optional(),
   }),
   z.looseObject({ event: z.literal('step'), step, epoch: z.number(), loss: z.number(), learningRate: z.number() }),
   z.looseObject({ event: z.literal('eval'), step, loss: z.number() }),

@@ -226,6 +226,23 @@ test('a loss over all words is learned by and not judged by; of epochs and steps
   expect(named(all!.events, 'eval')[0]!['loss']).toBeCloseTo(named(feedback!.events, 'eval')[0]!['loss'] as number, 5);
 });
 
+test('a BLIP-2 learns feedback of several lines as one line; rows of more tokens than arms write are counted', async () => {
+  const said = (end: string) => (row: object, i: number) =>
+    i === 0 ? { ...row, feedback: `Make it green.${end}Give it ${'two eyes and '.repeat(40)}a tail.` } : row;
+  const events = async (name: string, end: string) => {
+    for (const [split, part] of [
+      ['train', rows.slice(0, 8)],
+      ['validation', rows.slice(8)],
+    ] as const)
+      writeSplit(name, split, part, said(end));
+    return (await runPython('train.py', [writeConfig(`${name}-critic`, 'blip2', { maxSteps: 1, data: name })])).events;
+  };
+  const [lines, line] = [await events('lines', '\n'), await events('line', ' ')];
+  expect(line[0]).toMatchObject({ event: 'start', overlong: 2 });
+  expect(named(lines, 'eval')[0]!['loss']).toBe(named(line, 'eval')[0]!['loss']);
+  expect(line.at(-1)!.event).toBe('done');
+});
+
 describe('what cannot be trained is told in one line, with exit 2', () => {
   const refusal = async (config: string) => {
     const { code, events, stderr } = await runPython('train.py', [config]);
@@ -248,6 +265,13 @@ describe('what cannot be trained is told in one line, with exit 2', () => {
     ['a prompt', { prompt: 'What of {caption}?' }, 'bad.json:13: prompt: must hold {caption} and then {image}, each once'],
   ])('%s', async (_, more, expected) => {
     expect(await refusal(writeConfig('bad', 'opt', more))).toBe(expected);
+  });
+
+  test("OPT's prompt for a BLIP-2", async () => {
+    const prompt = 'What of {caption} and {image}?';
+    expect(await refusal(writeConfig('bad', 'blip2', { prompt }))).toMatch(
+      /^bad\.json:\d+: prompt: must not hold \{image\}: BLIP-2 has the image before its prompt$/,
+    );
   });
 
   test.each<[string, (row: object, i: number) => object, string]>([

@@ -190,6 +190,8 @@ def load_config(file: Path) -> Config:
     places = [(config.prompt or "").find(blank) for blank in blanks]
     if config.prompt is not None and (any(config.prompt.count(blank) != 1 for blank in blanks) or places != sorted(places)):
         refuse("prompt", f"must hold {' and then '.join(blanks)}, each once")
+    if config.kind == "blip2" and "{image}" in (config.prompt or ""):
+        refuse("prompt", "must not hold {image}: BLIP-2 has the image before its prompt")
     return config
 
 

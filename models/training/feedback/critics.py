@@ -22,6 +22,7 @@ from opt_prompt import feature_ids, read_prompt, text_ids
 from soft_prompt import IMAGE, SoftPromptOPT
 
 IGNORED = -100
+# The default of `max_new_tokens` in recipes.
 MAX_NEW_TOKENS = 64
 Picture = np.ndarray
 
@@ -69,6 +70,10 @@ class Critic:
         if len(prompt.ids) + len(written) > self.longest:
             raise BadInput(f"{row.place}: feedback: {len(prompt.ids) + len(written)} tokens with its prompt; the base reads {self.longest}")
         return {"input_ids": [*prompt.ids, *written], "labels": [*said, *written], **prompt.inputs}
+
+    def overlong(self, rows: list[Row]) -> int:
+        """Rows whose feedback is longer than what is written unless a recipe asks for more tokens."""
+        return sum(len(self.feedback_ids(row.feedback)) > MAX_NEW_TOKENS for row in rows)
 
     def batch(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
         longest = max(len(example["input_ids"]) for example in examples)
@@ -215,7 +220,8 @@ class Blip2(Critic):
         return Prompt([*queries, *words], [*[True] * len(queries), *[False] * len(words)], {"pixel_values": torch.from_numpy(picture)})
 
     def feedback_ids(self, feedback: str) -> list[int]:
-        return super().feedback_ids(f" {feedback}")
+        """In one line: a line's end may be what ends a text."""
+        return super().feedback_ids(f" {' '.join(feedback.split())}")
 
 
 CRITICS: dict[str, type[Critic]] = {"opt": Opt, "opt-soft": OptSoft, "blip2": Blip2}

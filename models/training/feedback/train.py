@@ -56,7 +56,8 @@ def train(config: Config) -> None:
     except ValueError as error:
         config.refuse("lora.targetModules", str(error).splitlines()[0])
     resumed = int(checkpoint.name.split("-")[1]) if checkpoint else 0
-    say("start", totalSteps=count_steps(config, len(rows))[1], resumedFrom=resumed, examples=examples)
+    overlong = critic.overlong([*rows, *validation])
+    say("start", totalSteps=count_steps(config, len(rows))[1], resumedFrom=resumed, examples=examples, **({"overlong": overlong} if overlong else {}))
     trainer = FeedbackTrainer(critic, model, rows, validation)
     if checkpoint:
         trainer.go_on_from(checkpoint)

@@ -40,7 +40,8 @@ export interface FeedbackSetDocument {
  */
 export async function writeFeedbackSet(store: Store, runId: string, folder: string, choice: FeedbackChoice): Promise<FeedbackSetDocument> {
   const manifest = await store.run(runId).readManifest();
-  if (!manifest) throw new InvalidInput(`there is no run ${runId} in ${store.uri}; known runs: ${(await store.listRuns()).join(', ') || 'none'}`);
+  if (!manifest)
+    throw new InvalidInput(`there is no run ${runId} in ${store.uri}; known runs: ${(await store.listRuns()).join(', ') || 'none'}`);
   const chosen = await chooseFeedback(store, manifest, choice);
   const left = [...chosen.left];
   const written: Record<FeedbackSplit, FeedbackRow[]> = { train: [], validation: [] };

@@ -1,5 +1,5 @@
 /**
- * Models of true size with random weights (Stable Diffusion 1.5, OPT-1.3b) through the inference host, beside ONNX Runtime's Python API on the
+ * Models of true size with random weights (Stable Diffusion 1.5, OPT-1.3b) through the inference host (full-size-recipe.mjs: through a recipe), beside ONNX Runtime's Python API on the
  * same graphs and diffusers and transformers on torch: time, CPU time and peak memory, a process each, interleaved.
  *
  *   node scripts/build.mjs && node bench/full-size.mjs [--only sd,opt,sd-fp16] [--rounds 3] [--threads N] [--steps 2] [--tokens 16]
@@ -8,16 +8,16 @@
  * Every subject loads its model, answers a small request (64 x 64 pixels and one step; one token after a short prompt), and is measured on the next one.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { availableParallelism, homedir } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { InferenceHost } from '../dist/engine/inference/index.js';
+import { CACHE, makeModels, python } from './full-size-models.mjs';
 import { cpuSeconds, describeMachine, fixed, load, median } from './measure.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'refineloop', 'full-size');
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: 'sd,sd-fp16,opt' },
@@ -130,29 +130,4 @@ function counterpart(what, folder, arguments_) {
   );
   if (run.status !== 0) throw new Error(`${what} ended with ${run.status ?? run.signal}`);
   return JSON.parse(run.stdout.trim().split('\n').at(-1));
-}
-
-function makeModels({ make, folder }) {
-  if (existsSync(join(CACHE, folder))) return;
-  const exporter = python(['models/export/requirements.txt']);
-  const stages = [
-    [`${make}-onnx`, [join(ROOT, 'bench/make_full_size.py'), make, CACHE]],
-    [
-      `${make}-onnx-fp16`,
-      [join(ROOT, 'models/export/convert.py'), '--to', 'fp16', join(CACHE, `${make}-onnx`), join(CACHE, `${make}-onnx-fp16`)],
-    ],
-  ];
-  for (const [made, args] of stages) {
-    if (existsSync(join(CACHE, made)) || (made.endsWith('fp16') && folder !== made)) continue;
-    if (spawnSync(exporter, args, { stdio: ['ignore', 2, 2] }).status !== 0) throw new Error(`${made} could not be made`);
-  }
-}
-
-function python(requirements) {
-  const made = spawnSync(process.execPath, [join(ROOT, 'scripts/python-env.mjs'), ...requirements], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  if (made.status !== 0) throw new Error('the Python environment could not be made');
-  return made.stdout.trim().split('\n').at(-1);
 }

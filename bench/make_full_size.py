@@ -1,11 +1,12 @@
 """Makes models of true size with random weights for bench/full-size.mjs: a folder for torch and its ONNX export, as optimum-cli writes it.
 
-    python bench/make_full_size.py sd|opt FOLDER      (environment: models/export/requirements.txt; up to 12 GB of memory, 20 of disk)
+    python bench/make_full_size.py sd|opt|vit-mae FOLDER      (environment: models/export/requirements.txt; up to 12 GB of memory, 20 of disk)
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def make_opt(folder: Path) -> None:
     OPTForCausalLM(config).save_pretrained(folder)
 
 
+def make_vit_mae(folder: Path) -> None:
+    """facebook/vit-mae-base's configuration, the class's own defaults."""
+    from transformers import ViTImageProcessor, ViTMAEConfig, ViTMAEForPreTraining
+
+    ViTMAEForPreTraining(ViTMAEConfig()).save_pretrained(folder)
+    ViTImageProcessor().save_pretrained(folder)
+
+
 def name_every_id(file: Path, size: int) -> None:
     """Random weights choose any id: one without a text would read as an answer of nothing."""
     tokenizer = json.loads(file.read_text(encoding="utf-8"))
@@ -66,11 +75,16 @@ def name_every_id(file: Path, size: int) -> None:
 
 def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
-    make, task = {"sd": (make_stable_diffusion, "text-to-image"), "opt": (make_opt, "text-generation-with-past")}[name]
+    make, task = {
+        "sd": (make_stable_diffusion, "text-to-image"), "opt": (make_opt, "text-generation-with-past"), "vit-mae": (make_vit_mae, None)
+    }[name]  # fmt: skip
     torch.manual_seed(0)
     torch.set_num_threads(2)
     if not (folder / name).exists():
         make(folder / name)
+    if task is None:
+        subprocess.run([sys.executable, ROOT / "models" / "export" / "export_vit_mae.py", folder / name, folder / f"{name}-onnx"], check=True)
+        return
     # Post-processing and validation would need the weights twice more in memory.
     main_export(str(folder / name), folder / f"{name}-onnx", task=task, no_post_process=True, do_validation=False)
 

@@ -1,7 +1,8 @@
 import { jest } from '@jest/globals';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { modelDigest } from '../../engine/inference/index.js';
 import { openStore } from '../../engine/storage/index.js';
 import { ActivityServices, type TrainingContext } from '../services.js';
 import { inWorkFolder, type TrainingTools, type WorkFolder } from './work-folder.js';
@@ -10,6 +11,9 @@ jest.setTimeout(60_000);
 
 const folder = mkdtempSync(join(tmpdir(), 'refineloop-work-folder-'));
 afterAll(() => rmSync(folder, { recursive: true }));
+const base = join(folder, 'base');
+mkdirSync(base);
+writeFileSync(join(base, 'config.json'), '{}');
 
 /** Says that it is there, and then nothing until it is ended. */
 const WAITING = 'import time\nprint(\'{"event": "checkpoint", "step": 1, "path": ""}\', flush=True)\ntime.sleep(60)\n';
@@ -19,7 +23,11 @@ async function setUp(program: string) {
   const services = new ActivityServices({ host: null, worker: 'test', trainer: folder, python: 'python3' });
   const store = await openStore(join(folder, 'store'));
   const recipe = { kind: 'blip2' };
-  const training = { store, files: store.training('t'), manifest: { trainingId: 't', recipe, imageEncoder: null, base: { path: folder } } };
+  const training = {
+    store,
+    files: store.training('t'),
+    manifest: { trainingId: 't', recipe, imageEncoder: null, base: { path: base, digest: await modelDigest(base) } },
+  };
   return <T>(work: (made: WorkFolder) => Promise<T>, signal = new AbortController().signal) => {
     const tools: TrainingTools = { signal, attempt: 1, isLast: () => true, progress: () => {}, log: () => {} };
     return inWorkFolder(services, training as unknown as TrainingContext, 'train 0', tools, {} as never, work);

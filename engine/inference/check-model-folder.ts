@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
+import type { SchedulerName } from '../../core/recipe.js';
 import { readChatTemplate } from './language/chat-template.js';
 import { decoderStart, loadLanguageConfig, loadTextEnds, vocabularySize } from './language/text-ends.js';
 import { modelFiles } from './model-folder.js';
@@ -27,7 +28,7 @@ import { loadOptPrompt } from './opt-prompt.js';
 import { refuseOthers, unexportedWeights } from './other-folders.js';
 import { pictureSize, readUnetConfig } from './pipelines/picture-size.js';
 import { readVaeConfig } from './pipelines/vae.js';
-import { createScheduler, readSchedulerFile } from './schedulers/index.js';
+import { createScheduler, readSchedulerFile, schedulers } from './schedulers/index.js';
 
 const OF_LOWER_PRECISION = new RegExp(`(${VARIANTS.slice(1).join('|')})\\.onnx$`);
 
@@ -156,7 +157,7 @@ async function ownNeeds(folder: string, kind: ModelKind, present: string[], grap
       needs.graphs.push(SAFETY_CHECKER);
       needs.files.push('feature_extractor/preprocessor_config.json');
     }
-    if (present.includes('scheduler/scheduler_config.json')) needs.problems.push(...(await complaints(readSchedulerFile(folder))));
+    if (present.includes('scheduler/scheduler_config.json')) needs.problems.push(...(await complaints(requireAnyScheduler(folder))));
     if (present.includes('unet/config.json') && present.includes('vae_decoder/config.json')) {
       const size = async () => pictureSize({ height: null, width: null }, await readUnetConfig(folder), await readVaeConfig(folder));
       needs.problems.push(...(await complaints(size())));
@@ -182,6 +183,14 @@ async function ownNeeds(folder: string, kind: ModelKind, present: string[], grap
     else if (READS_PROCESSOR_CONFIG.test(name)) needs.files.push('processor_config.json');
   }
   return needs;
+}
+
+/** The recipe may name another scheduler than the folder's. Throws InvalidInput where none can follow the folder's configuration. */
+async function requireAnyScheduler(folder: string): Promise<void> {
+  const file = await readSchedulerFile(folder);
+  const names = Object.keys(schedulers) as SchedulerName[];
+  const refusals = await complaints(...names.map(async (name) => createScheduler(file, name)));
+  if (refusals.length === names.length) throw new InvalidInput(refusals[0]!);
 }
 
 /** Throws InvalidInput that lists every missing or incomplete file and how such a folder is made. */

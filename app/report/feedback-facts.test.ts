@@ -59,7 +59,11 @@ test('an arm is compared with itself on other items’ pictures, and that arm is
   const { vsOtherPicture, vsPlacebo } = opt!.scores['image_similarity']!.fixed;
   expect(vsOtherPicture!.mean).toBeCloseTo(0.08, 12);
   expect(vsPlacebo!.mean).toBeCloseTo(0.09, 12);
-  expect(headline(doc).claims).toEqual({ opt: 'pays' });
+  expect(headline(doc)).toMatchObject({
+    claims: { opt: 'pays' },
+    // That it pays is not read without whether it looks.
+    notes: expect.arrayContaining([expect.stringMatching(/^opt looks: /), expect.stringMatching(/^opt did not learn to look/)]),
+  });
 });
 
 test.each([

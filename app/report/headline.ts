@@ -1,3 +1,4 @@
+import { feedbackVerdicts } from './feedback-facts.js';
 import { formatDelta, formatInterval, formatP } from './format.js';
 import { failuresText } from './results.js';
 import type { ArmResult, ComparisonResult, ResultsDocument } from './results-document.js';
@@ -31,7 +32,11 @@ export function headline(doc: ResultsDocument): Headline {
   const arms = feedbackArms(doc);
   const claims = Object.fromEntries(arms.map((arm) => [arm.name, claimOf(arm, doc)]));
   const paying = arms.filter((a) => claims[a.name] === 'pays').sort((a, b) => gainOf(b, doc) - gainOf(a, doc));
-  return { sentence: sentenceOf(doc, arms, paying, claims), notes: notesOf(doc), claims };
+  return {
+    sentence: sentenceOf(doc, arms, paying, claims),
+    notes: [...notesOf(doc), ...feedbackVerdicts({ ...doc, arms: paying })],
+    claims,
+  };
 }
 
 function claimOf(arm: ArmResult, doc: ResultsDocument): Claim {

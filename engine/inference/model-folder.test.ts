@@ -73,6 +73,14 @@ describe('packs', () => {
     expect((await readPack(join(root, 'pack', 'eye')))?.trainedOn.digests).toEqual([SEEN]);
   });
 
+  test('a link to a model of a pack is that model, and a model that a pack links to is of the pack', async () => {
+    await symlink(join(root, 'pack', 'eye'), join(root, 'linked'));
+    expect((await readPack(join(root, 'linked')))?.trainedOn.digests).toEqual([SEEN]);
+    await rename(join(root, 'pack', 'eye'), join(root, 'elsewhere'));
+    await symlink(join(root, 'elsewhere'), join(root, 'pack', 'eye'));
+    expect((await readPack(join(root, 'pack', 'eye')))?.trainedOn.digests).toEqual([SEEN]);
+  });
+
   test('a model outside a pack has no entry', async () => {
     await write('alone/model.onnx');
     expect(await readPack(join(root, 'alone'))).toBeNull();

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { isDigest } from '../../core/content-hash.js';
@@ -61,17 +61,28 @@ export async function loadPack(folder: string): Promise<Pack> {
  * one that does not list it). Throws InvalidInput when `pack.json` cannot be used.
  */
 export async function readPack(modelFolder: string): Promise<PackEntry | null> {
-  const model = resolve(modelFolder);
-  const folder = dirname(model);
-  if (!(await isPack(folder))) return null;
-  const pack = await loadPack(folder);
-  return Object.values(pack.models).find((entry) => resolve(folder, entry.path) === model) ?? null;
+  for (const model of await placesOf(modelFolder)) {
+    const folder = dirname(model);
+    if (!(await isPack(folder))) continue;
+    const entry = Object.values((await loadPack(folder)).models).find(({ path }) => resolve(folder, path) === model);
+    if (entry) return entry;
+  }
+  return null;
+}
+
+/** A folder as it is named and, where that is a link, as it is called in truth: a model is what its pack says by either name. */
+async function placesOf(folder: string): Promise<string[]> {
+  const named = resolve(folder);
+  return [...new Set([named, await realpath(named).catch(() => named)])];
 }
 
 /** Texts that a critic was taught with, by its pack; `undefined` where that says none. Throws InvalidInput when their file cannot be used. */
 export async function taughtTexts(modelFolder: string, entry: PackEntry | null): Promise<string[] | undefined> {
   const told = entry?.trainedOn.feedback;
-  return typeof told === 'string' ? readModelConfig(join(dirname(resolve(modelFolder)), told), texts) : told;
+  if (typeof told !== 'string') return told;
+  const files = (await placesOf(modelFolder)).map((model) => join(dirname(model), told));
+  for (const file of files) if (await fileExists(file)) return readModelConfig(file, texts);
+  throw new InvalidInput(`${files.join(' or ')}, which pack.json names, is missing`);
 }
 
 /**

@@ -17,3 +17,14 @@ test("a set's digest is that of its rows: as its maker says, and another once on
   writeFileSync(rows, readFileSync(rows, 'utf8').replace(/"itemDigest":"[^"]*"/, '"itemDigest":null'));
   expect(await readFeedbackSetFolder(folder)).toMatchObject({ unlisted: 1 });
 });
+
+test.each([
+  ['an item in both splits under two ids', (row: object) => ({ ...row, id: 'another' }), 'itemDigest: item sha256:'],
+  ['a row twice', (row: object) => ({ ...row, id: 'another', itemDigest: null }), 'says what '],
+])('%s is refused with file and line', async (_, change, message) => {
+  writeFeedbackSet(folder);
+  const [train, validation] = ['train', 'validation'].map((split) => join(folder, split, 'metadata.jsonl'));
+  const [first] = readFileSync(train!, 'utf8').split('\n');
+  writeFileSync(validation!, `${JSON.stringify(change(JSON.parse(first!) as object))}\n`, { flag: 'a' });
+  await expect(readFeedbackSetFolder(folder)).rejects.toThrow(`${validation}:5: ${message}`);
+});

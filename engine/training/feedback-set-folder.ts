@@ -32,19 +32,31 @@ export async function readFeedbackSetFolder(folder: string): Promise<FeedbackSet
   const rows: unknown[] = [];
   const unlisted = new Set<string>();
   const splitOf = new Map<string, FeedbackSplit>();
+  const said = new Map<string, string>();
   for (const split of SPLITS) {
     const name = join(folder, split, 'metadata.jsonl');
     const lines = (await readText(name)).split('\n');
     for (const [i, line] of lines.entries()) {
       if (line.trim() === '') continue;
       const row = checked(rowSchema, line, `${name}:${i + 1}`);
-      const { id } = row;
-      if (row.itemDigest === null) unlisted.add(id);
+      const { id, itemDigest } = row;
+      if (itemDigest === null) unlisted.add(id);
       rows.push(row);
-      const other = splitOf.get(id) ?? split;
-      if (other !== split)
-        throw new InvalidInput(`${name}:${i + 1}: id: item ${id} stands in ${other} too; a split shares no item with another`);
-      splitOf.set(id, split);
+      for (const [field, item] of [
+        ['id', id],
+        ['itemDigest', itemDigest],
+      ] as const) {
+        // prettier-ignore
+        if (item === null) continue;
+        const other = splitOf.get(item) ?? split;
+        if (other !== split)
+          throw new InvalidInput(`${name}:${i + 1}: ${field}: item ${item} stands in ${other} too; a split shares no item with another`);
+        splitOf.set(item, split);
+      }
+      const example = canonicalJson([row.caption, row.feedback, row['pictureDigest'] ?? row.file_name]);
+      const first = said.get(example);
+      if (first) throw new InvalidInput(`${name}:${i + 1}: says what ${first} says, of the same picture: remove one of them`);
+      said.set(example, `${name}:${i + 1}`);
       examples[split] += 1;
     }
     if (examples[split] === 0) {

@@ -40,7 +40,8 @@ def store_half(path: Path) -> None:
     graph.node.extend(casts + nodes)
     beside = path.with_name(f"{path.name}_data")
     beside.unlink(missing_ok=True)
-    is_large = model.ByteSize() > LARGEST_FILE
+    # The whole of a larger model cannot be asked for its size.
+    is_large = sum(tensor.ByteSize() for tensor in graph.initializer) > LARGEST_FILE
     onnx.save_model(model, path, **({"save_as_external_data": True, "location": beside.name} if is_large else {}))
     onnx.checker.check_model(str(path))
 

@@ -69,7 +69,8 @@ let runs: Record<Kind, { train: TrainerRun; exported: TrainerRun; measured: Trai
 beforeAll(async () => {
   const made = await runPython('test/training/tiny_models.py', [PACK, inFolder('base')]);
   if (made.code !== 0) throw new Error(made.stderr);
-  writeSplit('set', 'train', rows.slice(0, 8));
+  // What ends a line for Python and not in JSON is part of a text.
+  writeSplit('set', 'train', rows.slice(0, 8), (row, i) => (i === 0 ? { ...row, caption: 'A thing.\u2028It is red.' } : row));
   writeSplit('set', 'validation', rows.slice(8));
   const whole = await Promise.all(
     KINDS.map(async (kind) => {
@@ -276,6 +277,11 @@ describe('what cannot be trained is told in one line, with exit 2', () => {
 
   test.each<[string, (row: object, i: number) => object, string]>([
     ['an empty feedback', (row, i) => (i === 1 ? { ...row, feedback: ' ' } : row), ':2: feedback: expected a text that is not empty'],
+    [
+      'half a character',
+      (row, i) => (i === 2 ? { ...row, feedback: 'Red \ud83d' } : row),
+      ':3: feedback: holds half of a character (a lone surrogate): write the text again',
+    ],
     ['a picture', (row, i) => (i === 2 ? { ...row, file_name: 'no.png' } : row), ':3: file_name: there is no bad-set/validation/no.png'],
     [
       'an item in both splits',
@@ -286,6 +292,21 @@ describe('what cannot be trained is told in one line, with exit 2', () => {
     writeSplit('bad-set', 'train', rows.slice(0, 8));
     writeSplit('bad-set', 'validation', rows.slice(8), change);
     expect(await refusal(writeConfig('bad', 'opt', { data: 'bad-set' }))).toBe(`bad-set/validation/metadata.jsonl${expected}`);
+  });
+
+  test('a file that is not UTF-8, a picture that ends too soon', async () => {
+    writeSplit('bad-set', 'train', rows.slice(0, 8));
+    writeSplit('bad-set', 'validation', rows.slice(8));
+    const [file, picture] = [inFolder('bad-set/validation/metadata.jsonl'), inFolder('bad-set/validation', rows[8]!.file_name)];
+    const [lines, bytes] = [readFileSync(file, 'utf8'), readFileSync(picture)];
+    writeFileSync(picture, bytes.subarray(0, bytes.length - 40));
+    expect(await refusal(writeConfig('bad', 'opt', { data: 'bad-set' }))).toMatch(
+      /metadata\.jsonl:1: file_name: .* cannot be read as a picture$/,
+    );
+    writeFileSync(file, Buffer.from(lines.replace(/\n(.*)"caption":"/, '\n$1"caption":"\u00e9'), 'latin1'));
+    expect(await refusal(writeConfig('bad', 'opt', { data: 'bad-set' }))).toMatch(
+      /metadata\.jsonl:2: is not UTF-8: save the file again in that encoding$/,
+    );
   });
 
   test('a base of another kind, checkpoints of other settings', async () => {

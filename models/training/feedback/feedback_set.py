@@ -41,7 +41,12 @@ def load_split(folder: Path) -> list[Row]:
     file = folder / "metadata.jsonl"
     if not file.is_file():
         raise BadInput(f"{file} is missing: expected a feedback set as `refineloop export RUN DEST --as feedback-set` writes it")
-    lines = file.read_text(encoding="utf-8").splitlines()
+    try:
+        # Not splitlines(): JSON lets U+2028 and the like stand in a text.
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        line = file.read_bytes().count(b"\n", 0, error.start) + 1
+        raise BadInput(f"{file}:{line}: is not UTF-8: save the file again in that encoding") from error
     rows = [read_row(line, folder, f"{file}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:
         raise BadInput(f"{file} has no rows; training needs both splits: make the set with more items or a larger validation share")
@@ -56,12 +61,14 @@ def read_row(line: str, folder: Path, place: str) -> Row:
     for name in ("file_name", "id", "caption", "feedback"):
         if not isinstance(values, dict) or not isinstance(values.get(name), str) or not values[name].strip():
             raise BadInput(f"{place}: {name}: expected a text that is not empty")
+        if any("\ud800" <= character <= "\udfff" for character in values[name]):
+            raise BadInput(f"{place}: {name}: holds half of a character (a lone surrogate): write the text again")
     if not isinstance(values.get("round", 0), int):
         raise BadInput(f"{place}: round: expected a whole number, not {json.dumps(values['round'])}")
     picture = folder / values["file_name"]
     try:
         with Image.open(picture) as image:
-            image.verify()
+            image.load()
     except FileNotFoundError as error:
         raise BadInput(f"{place}: file_name: there is no {picture}") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:

@@ -76,6 +76,9 @@ def save(trainer: FeedbackTrainer, config: Config, steps: int) -> None:
     adapter, partial = config.out / "adapter", config.out / "adapter.partial"
     shutil.rmtree(partial, ignore_errors=True)
     trainer.use_best().save_pretrained(partial)
+    settings = json.loads((partial / "adapter_config.json").read_text(encoding="utf-8"))
+    # PEFT writes sets in the order of this process.
+    write_json(partial / "adapter_config.json", {name: sorted(value) if isinstance(value, list) else value for name, value in settings.items()})
     shutil.rmtree(adapter, ignore_errors=True)
     os.replace(partial, adapter)
     progress = trainer.progress

@@ -29,6 +29,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
         onnx.save(model, path)
     else:
         onnx.save(model, path, save_as_external_data=True, location=path.name + "_data")
+        path.with_name(path.name + "_data").chmod(path.stat().st_mode)  # ONNX keeps it from everyone else
 
 
 def export_graph(

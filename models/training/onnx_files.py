@@ -43,6 +43,8 @@ def store_half(path: Path) -> None:
     # The whole of a larger model cannot be asked for its size.
     is_large = sum(tensor.ByteSize() for tensor in graph.initializer) > LARGEST_FILE
     onnx.save_model(model, path, **({"save_as_external_data": True, "location": beside.name} if is_large else {}))
+    if is_large:
+        beside.chmod(path.stat().st_mode)  # ONNX keeps it from everyone else
     onnx.checker.check_model(str(path))
 
 

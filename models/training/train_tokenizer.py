@@ -53,9 +53,11 @@ def train_merges(texts: list[str]) -> list[str]:
             ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+    alphabet = sorted(ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, initial_alphabet=sorted(ByteLevel.alphabet()), end_of_word_suffix="</w>",
-        special_tokens=[], show_progress=False,
+        vocab_size=VOCABULARY, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False,
+        # Numbered before the texts are read: of pairs that are as frequent the first is merged, and the trainer numbers ends of words in the order of a hash map.
+        special_tokens=[*alphabet, *(f"{symbol}</w>" for symbol in reversed(alphabet))],
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"]

@@ -166,6 +166,10 @@ class Opt(Critic):
         ids = [*before, *feature_ids(picture[0], self.text_config["vocab_size"], self.form), *after]
         return Prompt(ids, [False] * len(ids))
 
+    def feedback_ids(self, feedback: str) -> list[int]:
+        """Behind a prompt that ends in a word or a colon the text begins with a blank, as words inside a text do; the paper's prompt ends with a line's end."""
+        return super().feedback_ids(feedback if self.form["template"][-1:].isspace() else f" {feedback}")
+
 
 class OptSoft(Opt):
     """All 50 features stand there as vectors, by a projection that is trained with the adapter; their mean in one vector told less (README.md)."""

@@ -5,13 +5,13 @@
  *   node scripts/build.mjs && node bench/full-size-recipe.mjs [--fp16] [--steps 2] [--tokens 16]
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CACHE, makeModels } from './full-size-models.mjs';
-import { describeMachine, fixed, load } from './measure.mjs';
+import { descendants, describeMachine, fixed, load, peakOf } from './measure.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values } = parseArgs({
@@ -69,36 +69,14 @@ async function run() {
     },
   );
   const peaks = new Map();
-  const timer = setInterval(() => hosts(child.pid).forEach((pid) => peaks.set(pid, peakOf(pid) ?? peaks.get(pid))), 500);
+  const timer = setInterval(
+    () => descendants(child.pid, 'host-process').forEach((pid) => peaks.set(pid, peakOf(pid) ?? peaks.get(pid))),
+    500,
+  );
   const code = await new Promise((resolve) => child.once('close', resolve));
   clearInterval(timer);
   if (code !== 0) throw new Error(`the run ended with ${code}`);
   return peaks;
-}
-
-/** Inference hosts below a process. */
-function hosts(root) {
-  const parents = new Map();
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    const stat = read(`/proc/${pid}/stat`);
-    if (stat) parents.set(Number(pid), Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]));
-  }
-  const isBelow = (pid) => pid === root || (parents.has(pid) && isBelow(parents.get(pid)));
-  return [...parents.keys()].filter((pid) => isBelow(pid) && read(`/proc/${pid}/cmdline`)?.includes('host-process'));
-}
-
-function peakOf(pid) {
-  const found = /VmHWM:\s+(\d+) kB/.exec(read(`/proc/${pid}/status`) ?? '');
-  return found ? Number(found[1]) / 1024 : undefined;
-}
-
-/** `undefined` for a process that has ended. */
-function read(path) {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
 
 function refineloop(args) {

@@ -8,14 +8,13 @@
  * Every subject loads its model, answers a small request (64 x 64 pixels and one step; one token after a short prompt), and is measured on the next one.
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { InferenceHost } from '../dist/engine/inference/index.js';
 import { CACHE, makeModels, python } from './full-size-models.mjs';
-import { cpuSeconds, describeMachine, fixed, load, median } from './measure.mjs';
+import { cpuSeconds, describeMachine, fixed, load, median, peakOf } from './measure.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values } = parseArgs({
@@ -115,11 +114,6 @@ async function ours(model) {
   } finally {
     await host.close();
   }
-}
-
-/** MiB of the process' memory at its peak. */
-function peakOf(pid) {
-  return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
 }
 
 function counterpart(what, folder, arguments_) {

@@ -90,3 +90,12 @@ export function numberOptions(defaults) {
     }),
   );
 }
+
+/** MiB of a process' memory at its peak; `undefined` for one that has ended. */
+export function peakOf(pid) {
+  try {
+    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024 || undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -135,6 +135,27 @@ describe.each(BLIP2S)('$model as models/export writes it', ({ model, goldens, en
   });
 });
 
+test('what stands for the picture in a BLIP-2 prompt counts as said, as in transformers', async () => {
+  const copy = await mkdtemp(join(tmpdir(), 'blip2-'));
+  await cp(folder('blip2-opt'), copy, { recursive: true });
+  const tokenizer = await TextTokenizer.load(copy);
+  const { caption, pixels, ids, written } = golden['blip2-opt'].cases[0]!;
+  const token = written['greedy']!.find((id) => !ids.includes(id))!;
+  const config = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8')) as object;
+  const prompt = BLIP2_PROMPT.replace('{caption}', caption);
+  const textOf = async (image_token_index: number) => {
+    await writeFile(join(copy, 'config.json'), JSON.stringify({ ...config, image_token_index }));
+    const blip2 = await Blip2.load(copy, new Sessions(options));
+    const asked = { image: await picture(pixels), prompt, instructions: prompt, maxNewTokens: 4, sampleSeed: null };
+    const { text } = await blip2.write({ ...asked, decoding: { repetitionPenalty: 1e6 } });
+    await blip2.release();
+    return text;
+  };
+  expect(await textOf(480)).toContain(tokenizer.decode([token]).trim());
+  expect(await textOf(token)).not.toContain(tokenizer.decode([token]).trim());
+  await rm(copy, { recursive: true });
+});
+
 describe.each(['smolvlm', 'qwen2-vl', 'florence2'] as const)("%s in transformers.js' layout", (model) => {
   test.each(decodings)('$name: the tokens that transformers writes', async ({ name, request }) => {
     const [vlm, tokenizer] = [await VisionLanguage.load(folder(model), options), await TextTokenizer.load(folder(model))];

@@ -89,7 +89,7 @@ export class Blip2 {
     const maxNewTokens = roomBehind(read, options.maxNewTokens, this.config);
     const words = await wordVectors(this.graphs.embed, [ids]);
     const start = await this.start(joinVectors(queries, words));
-    const said = this.graphs.encoder ? [this.ends.decoderStartId!] : ids;
+    const said = this.graphs.encoder ? [this.ends.decoderStartId!] : [...this.pictureIds(queries), ...ids];
     const toText = (written: readonly number[]) => this.tokenizer.decode(written);
     return writeText(this.decoder, start, { ...options, maxNewTokens }, { prompt: said, endIds: this.ends.endIds, toText, read, signal });
   }
@@ -101,6 +101,12 @@ export class Blip2 {
     const pixels = vision.tensor('pixel_values', data, [1, 3, height, width]);
     const { last_hidden_state: embeds } = await vision.runRaw({ pixel_values: pixels }, ['last_hidden_state']);
     return (await qformer.runRaw({ image_embeds: embeds! }, ['language_model_inputs']))['language_model_inputs']!;
+  }
+
+  /** Ids that stand for the queries in a prompt: what rules against repetition count as said. Older configurations name none. */
+  private pictureIds(queries: Tensor): number[] {
+    const id = this.config.image_token_index ?? this.config.image_token_id;
+    return id === null || id === undefined ? [] : Array<number>(queries.dims[1]!).fill(id);
   }
 
   private async start(embeds: Tensor): Promise<Branch<Past>> {

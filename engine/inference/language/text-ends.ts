@@ -14,7 +14,7 @@ const own = z.looseObject({
   is_encoder_decoder: z.boolean().nullish(),
   max_position_embeddings: id,
 });
-const schema = own.extend({ text_config: own.nullish() });
+const schema = own.extend({ text_config: own.nullish(), image_token_index: id, image_token_id: id });
 export type LanguageConfig = z.output<typeof schema>;
 
 /** What a language model begins and ends its texts with. */

@@ -173,6 +173,10 @@ describe('checkModelFolder', () => {
     ]);
     await cp(join(GOLDENS, 'diffusion-models/safety'), join(root, 'm'), { recursive: true });
     expect(await modelNotes(join(root, 'm'), 'text-to-image')).toHaveLength(1);
+    await rm(join(root, 'm', 'vae_encoder'), { recursive: true });
+    expect(await modelNotes(join(root, 'm'), 'text-to-image')).toContainEqual(
+      expect.stringMatching(/without vae_encoder.* cannot begin with a picture/),
+    );
   });
 
   test('says of what people bring for a model by mistake what it is, and what to do', async () => {

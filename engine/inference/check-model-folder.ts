@@ -78,15 +78,19 @@ export async function modelProblems(folder: string, kind: ModelKind, uses: reado
 export async function modelNotes(folder: string, kind: ModelKind): Promise<string[]> {
   if (kind !== 'text-to-image') return [];
   const { safety_checker: checker } = await readModelConfig(join(folder, 'model_index.json'), indexSchema);
-  const isUnchecked = checker?.[0] && !hasGraph(SAFETY_CHECKER, await modelFiles(folder));
+  const present = await modelFiles(folder);
   return [
-    ...(isUnchecked ? [UNCHECKED] : []),
+    ...(checker?.[0] && !hasGraph(SAFETY_CHECKER, present) ? [UNCHECKED] : []),
+    ...(hasGraph(VAE_ENCODER, present) ? [] : [NO_EDITS]),
     ...(await complaints(readSchedulerFile(folder).then((file) => createScheduler(file, null)))),
   ];
 }
 
 const UNCHECKED =
   'model_index.json names a safety_checker that the folder does not have, so no picture is checked; export it: python models/export/export_safety_checker.py <model> <folder>, or write [null, null] there';
+
+const NO_EDITS =
+  'without vae_encoder/model.onnx it draws anew and cannot begin with a picture (`strength` of an arm); optimum-cli export onnx --model <model> --task text-to-image <folder> writes it';
 
 const hasGraph = ({ names }: Graph, present: string[]): boolean => graphPaths(...names).some((path) => present.includes(path));
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
 import { modelProblems } from './check-model-folder.js';
 import { readModelConfig } from './model-json.js';
-import type { ModelKind } from './model-layouts.js';
+import { graphPaths, type ModelKind } from './model-layouts.js';
 import { refuseOthers } from './other-folders.js';
 
 /** Kinds by the class that `config.json` names under `architectures`; the first that fits. The vision-language ones are transformers.js'. */
@@ -23,6 +23,15 @@ const ARCHITECTURES: [RegExp, ModelKind][] = [
 
 /** What a pipeline's folder has, also where its `model_index.json` is missing. */
 const PIPELINE_PARTS = ['model_index.json', 'unet', 'vae_decoder'];
+
+/** Graphs that only one kind has: what the folder is where no architecture is named, however incomplete. */
+const TELLING: [graph: string, ModelKind][] = [
+  ['qformer', 'blip2'],
+  ['vision_encoder', 'vision-language'],
+  ['decoder_model_merged', 'causal-lm'],
+  ['decoder_model', 'causal-lm'],
+  ['text_model', 'image-text'],
+];
 
 /** Kinds that a graph's inputs and outputs tell, where the configuration does not; what fits several is the first. */
 const BY_GRAPH: ModelKind[] = ['image-distance', 'vit-mae', 'image-text', 'image'];
@@ -46,6 +55,9 @@ export async function modelKindOf(folder: string): Promise<ModelKind | null> {
     if (known) return known[1];
   }
   if (names.includes('onnx') || names.some((name) => name.endsWith('.onnx'))) {
+    const files = [...names, ...(await readdir(join(folder, 'onnx')).catch(() => [])).map((name) => `onnx/${name}`)];
+    const telling = !architectures?.length && TELLING.find(([graph]) => graphPaths(graph).some((path) => files.includes(path)));
+    if (telling) return telling[1];
     for (const kind of BY_GRAPH) if ((await modelProblems(folder, kind)).length === 0) return kind;
   }
   if (!names.includes('config.json')) return null;

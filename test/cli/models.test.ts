@@ -149,6 +149,16 @@ test('--trained-on that is not there is named', async () => {
   expect(existsSync(join(folder, 'pack.json'))).toBe(false);
 });
 
+test('a BLIP-2 without its configuration is still one, and not the picture model that one of its graphs is', async () => {
+  cpSync(join(ROOT, 'models/reference/goldens/language-models/blip2-opt'), model('blip2'), { recursive: true });
+  rmSync(join(model('blip2'), 'config.json'));
+  const added = await cli(['models', 'add', model('blip2')]);
+  expect(added.code).toBe(1);
+  expect(added.stderr).toMatch(
+    /blip2 is no complete blip2 model:\s+config.json is missing\s+made by: python models\/export\/export_blip2.py/,
+  );
+});
+
 test('an LPIPS and a ViT-MAE are known by their graphs', async () => {
   const { models } = await cliJson<{ models: Array<{ folder: string; kind: string }> }>(['models', 'add', copiedScores()]);
   expect(models.map(({ folder: at, kind }) => [basename(at), kind])).toEqual([

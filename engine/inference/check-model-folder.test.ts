@@ -54,14 +54,17 @@ describe('checkModelFolder', () => {
     await write('m/unet/config.json', '{"sample_size": 8}');
     await write('m/vae_decoder/config.json', '{"block_out_channels": [8]}');
     await write('m/scheduler/scheduler_config.json', '{"_class_name": "DDIMScheduler"}');
-    await write('m/tokenizer/tokenizer_config.json');
+    const tokenizer = async (name: string) => write(`m/tokenizer/${name}`, await readFile(join(GOLDENS, SD1, 'tokenizer', name)));
+    await tokenizer('tokenizer_config.json');
     await write('m/model_index.json', '{}');
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(
       /: tokenizer\/tokenizer.json or tokenizer\/merges.txt is missing\. Made by/,
     );
-    await write('m/tokenizer/merges.txt');
+    await tokenizer('merges.txt');
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(/: tokenizer\/vocab.json is missing\. Made by/);
-    await write('m/tokenizer/vocab.json');
+    await write('m/tokenizer/vocab.json', '{"a":');
+    await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).rejects.toThrow(/tokenizer\/vocab.json is not valid JSON/);
+    await tokenizer('vocab.json');
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image')).resolves.toBeUndefined();
     await expect(checkModelFolder(join(root, 'm'), 'text-to-image', ['edits'])).rejects.toThrow(
       /: vae_encoder\/model.onnx is missing\. Made by/,
@@ -78,7 +81,8 @@ describe('checkModelFolder', () => {
   });
 
   test('asks a causal language model for one graph, and one with a soft prompt for its three', async () => {
-    for (const name of ['tokenizer.json', 'tokenizer_config.json']) await write(`m/${name}`, '{}');
+    for (const name of ['merges.txt', 'vocab.json', 'tokenizer_config.json'])
+      await write(`m/${name}`, await readFile(join(GOLDENS, 'language-models/opt', name)));
     await write('m/config.json', '{"vocab_size": 9, "eos_token_id": 2}');
     await expect(checkModelFolder(join(root, 'm'), 'causal-lm')).rejects.toThrow(
       /model: onnx\/decoder_model_merged.onnx or decoder_model_merged.onnx or onnx\/model.onnx or model.onnx is missing\. Made by/,
@@ -146,6 +150,14 @@ describe('checkModelFolder', () => {
     expect(await modelProblems(join(root, 'm'), kind)).toEqual([]);
     await change(changes);
     expect(await modelProblems(join(root, 'm'), kind)).toEqual(problems.map((problem) => expect.stringMatching(problem) as string));
+  });
+
+  test('tells an SDXL with the UNet of a Stable Diffusion 1.5', async () => {
+    await copyGolden('diffusion-models/sdxl');
+    await cp(join(GOLDENS, SD1, 'unet'), join(root, 'm/unet'), { recursive: true });
+    expect(await modelProblems(join(root, 'm'), 'text-to-image')).toEqual([
+      expect.stringMatching(/names a text_encoder_2 and the UNet does not take text_embeds, time_ids/),
+    ]);
   });
 
   test('asks for the second encoder that the UNet of an SDXL wants, whatever model_index.json says', async () => {

@@ -2,8 +2,10 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInput } from '../../core/errors.js';
 import type { SchedulerName } from '../../core/recipe.js';
+import { ClipTokenizer } from './clip-tokenizer.js';
 import { readChatTemplate } from './language/chat-template.js';
 import { decoderStart, loadLanguageConfig, loadTextEnds, vocabularySize } from './language/text-ends.js';
+import { TextTokenizer } from './language/text-tokenizer.js';
 import { modelFiles } from './model-folder.js';
 import { readModelConfig } from './model-json.js';
 import {
@@ -137,6 +139,14 @@ const encoderDecoder = z.looseObject({ is_encoder_decoder: z.boolean().nullish()
 const configSchema = encoderDecoder.extend({ text_config: encoderDecoder.nullish() });
 const processorSchema = z.looseObject({ processor_class: z.string().nullish() });
 
+/** How a kind's texts become ids; vision-language models leave it to transformers.js. */
+const TOKENIZERS: Partial<Record<ModelKind, Array<{ folder: string; load: (folder: string) => Promise<unknown> }>>> = {
+  'text-to-image': ['tokenizer', 'tokenizer_2'].map((folder) => ({ folder, load: ClipTokenizer.load })),
+  'image-text': [{ folder: '', load: ClipTokenizer.load }],
+  'causal-lm': [{ folder: '', load: TextTokenizer.load }],
+  blip2: [{ folder: '', load: TextTokenizer.load }],
+};
+
 /** Kinds that write texts. */
 const WRITERS: ModelKind[] = ['causal-lm', 'blip2', 'vision-language'];
 
@@ -156,6 +166,10 @@ async function ownNeeds(folder: string, kind: ModelKind, present: string[], grap
     const index = await read('model_index.json', indexSchema);
     const isXl = graphPaths('unet/model').some((path) => XL_INPUTS.every((name) => graphs.get(path)?.inputs.includes(name)));
     if (isXl || index.text_encoder_2?.[0]) needs.graphs.push(SECOND_TEXT_ENCODER);
+    if (!isXl && graphs.size > 0 && index.text_encoder_2?.[0])
+      needs.problems.push(
+        `model_index.json names a text_encoder_2 and the UNet does not take ${XL_INPUTS.join(', ')}: it is another pipeline's`,
+      );
     if (isXl || index.tokenizer_2?.[0]) needs.files.push(['tokenizer_2/tokenizer.json', 'tokenizer_2/merges.txt']);
     if (hasGraph(SAFETY_CHECKER, present)) {
       needs.graphs.push(SAFETY_CHECKER);
@@ -166,6 +180,11 @@ async function ownNeeds(folder: string, kind: ModelKind, present: string[], grap
       const size = async () => pictureSize({ height: null, width: null }, await readUnetConfig(folder), await readVaeConfig(folder));
       needs.problems.push(...(await complaints(size())));
     }
+  }
+  for (const tokenizer of TOKENIZERS[kind] ?? []) {
+    const has = (name: string) => present.includes(join(tokenizer.folder, name));
+    if (has('tokenizer_config.json') && (has('tokenizer.json') || (has('merges.txt') && has('vocab.json'))))
+      needs.problems.push(...(await complaints(tokenizer.load(join(folder, tokenizer.folder)))));
   }
   if (kind === 'causal-lm') {
     const isSoft = (await loadOptPrompt(folder)).image === 'soft';
